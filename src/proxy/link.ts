@@ -1,0 +1,683 @@
+/**
+ * The link over sockets: listens in front of one service, passes every byte on unchanged, and does to it what the rules say.
+ *
+ *   client ──▶ tap: requests ──▶ pipe upstream ──▶ service
+ *   client ◀── pipe downstream ◀── tap: responses ◀── service
+ *
+ * Rules on messages act where the bytes enter, at the tap; rules on bytes on the way, in the pipes. Half-close and RST are passed on.
+ * While a rule asks for message boundaries, a head is held until it is whole; otherwise nothing is held.
+ *
+ * Not guaranteed: an RST that arrives together with data is read by Node as a FIN, and is passed on as one. A service that cannot be reached
+ * shows as a connection that is accepted and then reset; only setEnabled(false) refuses.
+ */
+import { STATUS_CODES } from 'node:http'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import type { Cancel, Clock } from '../clock.ts'
+import { ResilError } from '../errors.ts'
+import type { Log } from '../events.ts'
+import type { HttpResponse } from '../network.ts'
+import { HttpTap } from './http-tap.ts'
+import type { Exchange, Piece } from './http-tap.ts'
+import { Pipe } from './pipe.ts'
+import type { Item } from './pipe.ts'
+import type { Decision, HostileLink, Rule, Rules, RulesChange, Subject } from './rules.ts'
+import type { Cut, ResponseAction } from './toxic.ts'
+
+/** Bytes queued in one direction of a connection before its source is read no further. */
+export const QUEUE_BYTES = 1024 * 1024
+/** Longest body, on the wire, that is held back to be cut or dribbled; of a longer one this much counts as the whole, the rest of a dribbled one follows it. */
+export const HOLD_BYTES = 1024 * 1024
+/** Longest request, on the wire, that can be sent twice; a longer one is sent once. */
+export const COPY_BYTES = 1024 * 1024
+const MAX_CONNECTIONS = 10_000
+const CONNECT_TIMEOUT_MS = 10_000
+/** A service whose client was cut off may take this long to end its work; its answer is read and dropped. */
+const DRAIN_MS = 30_000
+/** A client that was sent FIN may take this long to end its side. */
+const LINGER_MS = 1000
+/** Longest wait for written bytes to leave before a connection ends. */
+const FLUSH_MS = 1000
+/** Between the last byte and an RST: what arrives together is read as a FIN by Node and others. */
+const RESET_GAP_MS = 2
+
+export interface LinkSetup {
+  /** The service's name. */
+  name: string
+  /** Port 0 takes a free one, and keeps it. */
+  listen: { host?: string; port: number }
+  upstream: { host: string; port: number }
+  rules: Rules
+  clock: Clock
+  /** Bound to src `proxy`. */
+  log: Log
+}
+
+/** Off until setEnabled(true). */
+export class Link implements HostileLink {
+  readonly name: string
+  readonly rules: Rules
+  readonly #setup: LinkSetup
+  readonly #connections = new Set<Connection>()
+  readonly #copies = new Set<() => void>()
+  readonly #host: string
+  #port: number
+  #server: Server | undefined
+  #changing: Promise<void> = Promise.resolve()
+  #connectionNumber = 0
+  #exchangeNumber = 0
+
+  constructor(setup: LinkSetup) {
+    this.#setup = setup
+    this.name = setup.name
+    this.rules = setup.rules
+    this.#host = setup.listen.host ?? '127.0.0.1'
+    this.#port = setup.listen.port
+    setup.rules.watch((change) => {
+      for (const connection of this.#connections) connection.rulesChanged(change)
+    })
+  }
+
+  /** Where it listens; the port is 0 until it has listened once. */
+  get address(): { host: string; port: number } {
+    return { host: this.#host, port: this.#port }
+  }
+
+  /** Connections that have not ended on both sides. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Off: refuses connections, and closes those that are open. Throws PORT_BUSY or LISTEN_FAILED when it cannot listen. */
+  setEnabled(on: boolean): Promise<void> {
+    const change = this.#changing.then(() => (on ? this.#open() : this.#shut()))
+    this.#changing = change.catch(() => {}) // told to this caller; the next change begins anew
+    return change
+  }
+
+  /** As setEnabled(false): nothing is left behind. */
+  close(): Promise<void> {
+    return this.setEnabled(false)
+  }
+
+  async #open(): Promise<void> {
+    if (this.#server) return
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client))
+    server.maxConnections = MAX_CONNECTIONS
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const where = `${this.#host}:${this.#port}`
+        reject(
+          error.code === 'EADDRINUSE'
+            ? new ResilError('PORT_BUSY', `${this.name}: ${where} is in use`, 'choose another port, or 0 for a free one', { cause: error })
+            : new ResilError('LISTEN_FAILED', `${this.name}: cannot listen on ${where}: ${error.message}`, 'check the host and the port', { cause: error }),
+        )
+      })
+      server.listen(this.#port, this.#host, resolve)
+    })
+    server.on('error', () => {}) // one connection could not be accepted (no file handles): its client sees it, the others live on
+    this.#port = (server.address() as AddressInfo).port
+    this.#server = server
+  }
+
+  async #shut(): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    for (const end of this.#copies) end()
+    const closed = server && new Promise((resolve) => server.close(resolve))
+    for (const connection of this.#connections) connection.destroy()
+    await closed
+  }
+
+  #accept(client: Socket): void {
+    const connection: Connection = new Connection(client, ++this.#connectionNumber, {
+      ...this.#setup,
+      nextExchange: () => ++this.#exchangeNumber,
+      sendCopy: (bytes, afterMs, sent) => this.#sendCopy(bytes, afterMs, sent),
+      ended: () => this.#connections.delete(connection),
+    })
+    this.#connections.add(connection)
+  }
+
+  /** Sends a request on a connection of its own; whatever comes of it is dropped. */
+  #sendCopy(bytes: Buffer, afterMs: number, sent: () => void): void {
+    const { clock, upstream } = this.#setup
+    let socket: Socket | undefined
+    const end = () => {
+      cancel()
+      socket?.destroy()
+      this.#copies.delete(end)
+    }
+    let cancel = clock.after(afterMs, () => {
+      const copy = connect({ ...upstream, noDelay: true })
+      const tap = new HttpTap(() => 0)
+      socket = copy
+      cancel = clock.after(DRAIN_MS, end)
+      tap.request(bytes)
+      copy.once('connect', sent)
+      copy.on('data', (answer: Buffer) => {
+        if (tap.response(answer).some((piece) => piece.last && piece.part !== 'interim')) copy.end()
+      })
+      copy.on('error', () => {}) // nobody waits for it
+      copy.on('close', end)
+      copy.write(bytes)
+    })
+    this.#copies.add(end)
+  }
+}
+
+interface ConnectionSetup extends LinkSetup {
+  nextExchange(): number
+  sendCopy(bytes: Buffer, afterMs: number, sent: () => void): void
+  ended(): void
+}
+
+/** An exchange on its way through this connection. */
+interface Turn {
+  readonly exchange: Exchange
+  readonly subject: Subject
+  readonly openedAt: number
+  status: number
+  requestIsWhole: boolean
+  /** The request in so far as it is to be sent again. */
+  copy: { parts: Buffer[]; bytes: number; send(all: Buffer): void } | undefined
+  /** What the client gets in place of an answer of the service, when its turn has come and it is ready. */
+  instead: { do: 'answer'; response: HttpResponse; ready: boolean } | { do: 'lose'; how: Cut; ready: boolean } | undefined
+}
+
+/** What becomes of the response that is being read. */
+type Answering =
+  | { do: 'pass' }
+  | { do: 'drop' }
+  | { do: 'truncate'; left: number; how: Cut; decision: Decision; action: ResponseAction }
+  /** The body is held back until it is whole, or too long. */
+  | { do: 'collect'; parts: Buffer[]; bytes: number; decision: Decision; action: ResponseAction & { do: 'truncate' | 'dribble' } }
+
+const EMPTY = Buffer.alloc(0)
+
+class Connection {
+  readonly #client: Socket
+  readonly #service: Socket
+  readonly #number: number
+  readonly #setup: ConnectionSetup
+  readonly #tap: HttpTap
+  readonly #up: Pipe
+  readonly #down: Pipe
+  readonly #timers = new Set<Cancel>()
+  /** Exchanges whose response has not been read to its end, in order. */
+  readonly #turns: Turn[] = []
+  /** Exchanges whose end the journal does not have yet. */
+  readonly #open = new Map<Exchange, Turn>()
+  #answering: Answering = { do: 'pass' }
+  /** No new request is passed on. */
+  #requestsStopped = false
+  /** No response is passed on. */
+  #responsesStopped = false
+  /** The client waits for ever; it alone can end that. */
+  #hanging = false
+  /** Ends the client's side, once the service has the whole request whose answer is lost. */
+  #onceWhole: (() => void) | undefined
+  #serviceIsEnding = false
+  #draining = false
+  #endedBy: 'client' | 'service' | 'toxic' | undefined
+  #how: 'fin' | 'rst' = 'fin'
+  #upstreamBytes = 0
+  #downstreamBytes = 0
+  #socketsOpen = 2
+
+  constructor(client: Socket, number: number, setup: ConnectionSetup) {
+    this.#client = client
+    this.#number = number
+    this.#setup = setup
+    this.#tap = new HttpTap(setup.nextExchange)
+    const { clock, rules, log, name } = setup
+    const pipe = { clock, rules, connection: number, cut: (how: Cut) => this.#cutBoth(how) }
+    this.#up = new Pipe({ ...pipe, stream: 'upstream', deliver: (item) => this.#toService(item) })
+    this.#down = new Pipe({ ...pipe, stream: 'downstream', deliver: (item) => this.#toClient(item) })
+    log.emit('connection.opened', { link: name, connection: number })
+
+    client.on('data', (bytes: Buffer) => this.#fromClient(bytes))
+    client.on('end', () => this.#clientEnded())
+    client.on('error', () => this.#clientLost())
+    client.on('drain', () => this.#balance())
+    client.on('close', () => this.#closed())
+
+    const service = connect({ ...setup.upstream, allowHalfOpen: true, noDelay: true })
+    this.#service = service
+    const giveUp = this.#later(CONNECT_TIMEOUT_MS, () => service.destroy(new Error('connect timeout')))
+    service.on('connect', giveUp)
+    service.on('data', (bytes: Buffer) => this.#fromService(bytes))
+    service.on('end', () => this.#serviceEnded())
+    service.on('error', () => this.#serviceLost())
+    service.on('drain', () => this.#balance())
+    service.on('close', () => this.#closed())
+  }
+
+  rulesChanged(change: RulesChange): void {
+    if ('added' in change) {
+      if (change.added.toxic.onChunk) this.#pipeOf(change.added).add(change.added)
+      return
+    }
+    const rule = change.removed
+    this.#pipeOf(rule).remove(rule)
+    if (rule.toxic.onResponse) {
+      this.#down.hurry()
+      if (this.#answering.do === 'collect' && this.#answering.decision.rule === rule) this.#passCollected(this.#answering)
+      else if (this.#answering.do === 'truncate' && this.#answering.decision.rule === rule) this.#answering = { do: 'pass' }
+    }
+    this.#releaseHeads()
+    this.#settle()
+  }
+
+  /** The link goes down. */
+  destroy(): void {
+    this.#endedBy ??= 'toxic'
+    this.#stop()
+    this.#cutExchanges('fin', 'toxic')
+    this.#up.discard()
+    this.#down.discard()
+    this.#client.destroy()
+    this.#service.destroy()
+  }
+
+  // from the client to the service
+
+  #fromClient(bytes: Buffer): void {
+    this.#upstreamBytes += bytes.length
+    for (const piece of this.#tap.request(bytes)) this.#request(piece)
+    this.#releaseHeads()
+    this.#settle()
+  }
+
+  #request(piece: Piece): void {
+    if (piece.part === 'head' && piece.exchange && !this.#requestsStopped) this.#begin(piece.exchange)
+    const turn = piece.exchange ? this.#open.get(piece.exchange) ?? this.#turns.find((each) => each.exchange === piece.exchange) : undefined
+    if (turn?.instead) {
+      if (piece.last) this.#requestWhole(turn)
+      return
+    }
+    // What belongs to no exchange that was begun ends with the requests; the rest of a request whose answer came early still passes.
+    if (this.#requestsStopped && !turn) return
+    this.#up.push({ is: 'bytes', bytes: piece.bytes, exchange: piece.exchange, last: piece.last })
+    if (!turn) return
+    if (turn.copy) {
+      turn.copy.bytes += piece.bytes.length
+      if (turn.copy.bytes > COPY_BYTES) turn.copy = undefined
+      else turn.copy.parts.push(piece.bytes)
+    }
+    if (piece.last) this.#requestWhole(turn)
+  }
+
+  #begin(exchange: Exchange): void {
+    const { name, log, clock, rules } = this.#setup
+    const subject: Subject = { connection: this.#number, exchange: exchange.number, method: exchange.method, path: exchange.path }
+    const turn: Turn = { exchange, subject, openedAt: clock.monotonic(), status: 0, requestIsWhole: false, copy: undefined, instead: undefined }
+    this.#turns.push(turn)
+    this.#open.set(exchange, turn)
+    log.emit('exchange.opened', { link: name, connection: this.#number, exchange: exchange.number, method: exchange.method, path: exchange.path, key: exchange.key })
+    const fate = rules.request(subject)
+    if (!fate) return
+    const { action, decision } = fate
+    if (action.do === 'duplicate') {
+      turn.copy = { parts: [], bytes: 0, send: (all) => this.#setup.sendCopy(all, action.afterMs, () => decision.hit(action)) }
+      return
+    }
+    decision.hit(action)
+    this.#tap.withdraw(exchange)
+    turn.instead = action.do === 'answer' ? { ...action, ready: exchange.expects } : { ...action, ready: true }
+    if (action.do === 'lose') this.#requestsStopped = true
+    this.#advance()
+  }
+
+  #requestWhole(turn: Turn): void {
+    turn.requestIsWhole = true
+    turn.copy?.send(Buffer.concat(turn.copy.parts))
+    turn.copy = undefined
+    this.#cutNow()
+    if (turn.instead) {
+      turn.instead.ready = true
+      this.#advance()
+    }
+  }
+
+  #clientEnded(): void {
+    this.#endedBy ??= 'client'
+    if (this.#hanging || this.#up.isStuck || this.#down.isStuck) return this.#abandon()
+    for (const piece of this.#tap.release('request')) this.#request(piece)
+    this.#cutNow() // the request will never be whole
+    this.#up.push({ is: 'end' })
+  }
+
+  /** RST from the client, or a write that failed because of it. */
+  #clientLost(): void {
+    this.#endedBy ??= 'client'
+    this.#how = 'rst'
+    this.#cutExchanges('rst', 'client')
+    this.#down.discard()
+    if (this.#draining) return
+    if (this.#up.isStuck) return this.#abandon()
+    this.#stop()
+    this.#up.push({ is: 'cut', how: 'rst', by: 'client' })
+  }
+
+  #toService(item: Item): void {
+    if (item.is === 'cut') return this.#reset(this.#service)
+    if (this.#service.destroyed || this.#service.writableEnded) return
+    if (item.is === 'end') this.#service.end()
+    else if (item.bytes.length > 0) this.#service.write(item.bytes)
+    this.#balance()
+  }
+
+  // from the service to the client
+
+  #fromService(bytes: Buffer): void {
+    this.#downstreamBytes += bytes.length
+    for (const piece of this.#tap.response(bytes)) this.#response(piece)
+    this.#releaseHeads()
+    this.#settle()
+  }
+
+  #response(piece: Piece): void {
+    const turn = piece.exchange && this.#turns[0]
+    if (!turn || piece.part === 'interim') {
+      if (!this.#responsesStopped) this.#pass(piece)
+      return
+    }
+    if (piece.part === 'head') this.#answering = this.#responsesStopped ? { do: 'drop' } : this.#judge(turn, piece)
+    this.#answer(turn, piece)
+    if (piece.last) this.#responseEnded()
+  }
+
+  #judge(turn: Turn, head: Piece): Answering {
+    turn.status = head.status ?? 0
+    const fate = this.#setup.rules.response(turn.subject)
+    if (!fate) return { do: 'pass' }
+    const { action, decision } = fate
+    if (action.do === 'lose') {
+      decision.hit(action)
+      this.#stop()
+      const cut = () => this.#down.push({ is: 'cut', how: action.how, by: 'toxic' })
+      if (turn.requestIsWhole) cut()
+      else this.#onceWhole = cut
+      return { do: 'drop' }
+    }
+    if (head.last) return { do: 'pass' } // there is no body
+    if (action.do === 'dribble') return { do: 'collect', parts: [], bytes: 0, decision, action }
+    if ('fraction' in action && head.bodyBytes === undefined) return { do: 'collect', parts: [], bytes: 0, decision, action }
+    const left = 'bytes' in action ? action.bytes : Math.floor(action.fraction * head.bodyBytes!)
+    return { do: 'truncate', left, how: action.how, decision, action }
+  }
+
+  #answer(turn: Turn, piece: Piece): void {
+    const answering = this.#answering
+    if (answering.do === 'drop') return
+    if (answering.do === 'pass' || piece.part === 'head') return this.#pass(piece)
+    if (answering.do === 'truncate') {
+      if (piece.bytes.length > answering.left) return this.#truncate([piece.bytes], answering.left, answering)
+      answering.left -= piece.bytes.length
+      return this.#pass(piece)
+    }
+    answering.parts.push(piece.bytes)
+    answering.bytes += piece.bytes.length
+    if (piece.last || answering.bytes >= HOLD_BYTES) this.#collected(answering, turn.exchange, piece.last)
+  }
+
+  #collected(answering: Answering & { do: 'collect' }, exchange: Exchange, whole: boolean): void {
+    const { action, decision, parts, bytes } = answering
+    if (action.do === 'truncate') {
+      const counted = whole ? bytes : HOLD_BYTES
+      const left = 'fraction' in action ? Math.floor(action.fraction * counted) : action.bytes
+      if (left < bytes) return this.#truncate(parts, left, { how: action.how, decision, action })
+      return this.#passCollected(answering, whole)
+    }
+    if (bytes === 0) return this.#passCollected(answering, whole)
+    this.#answering = { do: 'pass' }
+    decision.hit(action)
+    const all = Buffer.concat(parts)
+    const size = Math.ceil(all.length / action.pieces)
+    for (let i = 0; i * size < all.length; i++) {
+      const from = i * size
+      this.#down.push({ is: 'bytes', bytes: all.subarray(from, from + size), exchange, last: whole && from + size >= all.length }, (action.overMs * (i + 1)) / action.pieces)
+    }
+  }
+
+  /** What was held back goes as it is. */
+  #passCollected(answering: Answering & { do: 'collect' }, whole = false): void {
+    this.#answering = { do: 'pass' }
+    this.#down.push({ is: 'bytes', bytes: Buffer.concat(answering.parts), exchange: this.#turns[0]!.exchange, last: whole })
+  }
+
+  #truncate(parts: Buffer[], bytes: number, { how, decision, action }: { how: Cut; decision: Decision; action: ResponseAction }): void {
+    decision.hit(action)
+    this.#answering = { do: 'drop' }
+    this.#down.push({ is: 'bytes', bytes: Buffer.concat(parts).subarray(0, bytes), exchange: this.#turns[0]!.exchange, last: false })
+    this.#stop()
+    this.#down.push({ is: 'cut', how, by: 'toxic' })
+  }
+
+  #pass(piece: Piece): void {
+    this.#down.push({ is: 'bytes', bytes: piece.bytes, exchange: piece.exchange, last: piece.last && piece.part !== 'interim' })
+  }
+
+  #responseEnded(): void {
+    this.#turns.shift()
+    this.#answering = { do: 'pass' }
+    this.#advance()
+  }
+
+  /** Gives those whose turn has come what they get in place of an answer; and lets go of a service that has nothing left to do for this client. */
+  #advance(): void {
+    for (let turn = this.#turns[0]; turn?.instead?.ready && !this.#responsesStopped; turn = this.#turns[0]) {
+      this.#turns.shift()
+      const { exchange, instead } = turn
+      if (instead.do === 'answer') {
+        const keepAlive = exchange.keepAlive && turn.requestIsWhole
+        turn.status = instead.response.status
+        this.#down.push({ is: 'bytes', bytes: onWire(instead.response, exchange.method, keepAlive), exchange, last: true })
+        if (keepAlive) continue
+      }
+      this.#stop()
+      this.#down.push({ is: 'cut', how: instead.do === 'lose' ? instead.how : 'fin', by: 'toxic' })
+    }
+    if (this.#responsesStopped && !this.#onceWhole && !this.#turns.some((turn) => !turn.instead)) this.#endService()
+  }
+
+  #serviceEnded(): void {
+    this.#endedBy ??= 'service'
+    for (const piece of this.#tap.release('response')) this.#response(piece)
+    const ended = this.#tap.responseEnded()
+    if (this.#answering.do === 'collect') {
+      if (ended) this.#collected(this.#answering, ended, true)
+      else this.#passCollected(this.#answering)
+    } else if (ended && this.#answering.do !== 'drop') {
+      this.#down.push({ is: 'bytes', bytes: EMPTY, exchange: ended, last: true })
+    }
+    if (ended) this.#responseEnded()
+    if (!this.#responsesStopped) this.#down.push({ is: 'end' })
+    else if (!this.#onceWhole) this.#endService()
+  }
+
+  /** RST from the service, a write that failed because of it, or no connection to it. */
+  #serviceLost(): void {
+    this.#endedBy ??= 'service'
+    this.#how = 'rst'
+    this.#up.discard()
+    if (this.#responsesStopped) return
+    for (const piece of this.#tap.release('response')) this.#response(piece)
+    if (this.#answering.do === 'collect') this.#passCollected(this.#answering)
+    this.#stop()
+    this.#down.push({ is: 'cut', how: 'rst', by: 'service' })
+  }
+
+  #toClient(item: Item): void {
+    if (item.is === 'cut') return this.#cutClient(item.how, item.by)
+    if (this.#client.destroyed || this.#client.writableEnded) return
+    if (item.is === 'end') {
+      this.#cutExchanges('fin', this.#endedBy ?? 'service')
+      this.#client.end()
+      return
+    }
+    if (item.bytes.length > 0) this.#client.write(item.bytes)
+    const turn = item.last && item.exchange ? this.#open.get(item.exchange) : undefined
+    if (turn) {
+      const { name, log, clock } = this.#setup
+      this.#open.delete(turn.exchange)
+      log.emit('exchange.answered', { link: name, exchange: turn.exchange.number, status: turn.status, ms: Math.round((clock.monotonic() - turn.openedAt) * 1000) / 1000 })
+    }
+    this.#balance()
+  }
+
+  // how it ends
+
+  /** Nothing new is passed on, in either direction; what is on its way goes on. */
+  #stop(): void {
+    this.#requestsStopped = true
+    this.#responsesStopped = true
+  }
+
+  #cutNow(): void {
+    if (!this.#onceWhole) return
+    this.#onceWhole()
+    this.#onceWhole = undefined
+    this.#advance()
+  }
+
+  /** Ends the client's side. The service is left to end its work, for a while. */
+  #cutClient(how: Cut, by: 'toxic' | 'client' | 'service'): void {
+    if (by === 'toxic') this.#endedBy = 'toxic'
+    this.#cutExchanges(how, by)
+    this.#down.discard()
+    this.#drain()
+    if (how === 'hang') this.#hanging = true
+    else if (how === 'rst') this.#reset(this.#client)
+    else this.#endClient()
+  }
+
+  /** A rule on bytes ends both sides. */
+  #cutBoth(how: Cut): void {
+    this.#endedBy = 'toxic'
+    this.#stop()
+    this.#up.discard()
+    this.#cutClient(how, 'toxic')
+    if (how === 'rst') this.#reset(this.#service)
+    else if (how === 'fin') this.#endServiceNow()
+  }
+
+  #endClient(): void {
+    this.#afterFlush(this.#client, () => {
+      this.#client.end()
+      this.#later(LINGER_MS, () => this.#client.destroy())
+    })
+  }
+
+  #endService(): void {
+    if (this.#serviceIsEnding) return
+    this.#serviceIsEnding = true
+    this.#up.push({ is: 'end' })
+  }
+
+  #endServiceNow(): void {
+    this.#serviceIsEnding = true
+    if (!this.#service.destroyed && !this.#service.writableEnded) this.#service.end()
+  }
+
+  /** The client has left, and what is held for it or of it will never move. */
+  #abandon(): void {
+    this.#stop()
+    this.#cutExchanges('fin', 'client')
+    this.#up.discard()
+    this.#down.discard()
+    this.#client.destroy()
+    this.#endServiceNow()
+    this.#drain()
+  }
+
+  #drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#later(DRAIN_MS, () => this.#service.destroy())
+  }
+
+  #reset(socket: Socket): void {
+    this.#how = 'rst'
+    this.#afterFlush(socket, () => this.#later(RESET_GAP_MS, () => socket.resetAndDestroy()))
+  }
+
+  /** Runs when all that was written to the socket has left, or FLUSH_MS later. */
+  #afterFlush(socket: Socket, run: () => void): void {
+    const latest = this.#setup.clock.monotonic() + FLUSH_MS
+    const look = () => {
+      if (socket.destroyed) return
+      if (socket.writableLength === 0 || this.#setup.clock.monotonic() >= latest) run()
+      else this.#later(RESET_GAP_MS, look)
+    }
+    look()
+  }
+
+  #cutExchanges(how: Cut, by: 'toxic' | 'client' | 'service'): void {
+    for (const { exchange } of this.#open.values()) this.#setup.log.emit('exchange.cut', { link: this.#setup.name, exchange: exchange.number, how, by })
+    this.#open.clear()
+  }
+
+  #closed(): void {
+    if (--this.#socketsOpen > 0) return
+    for (const cancel of this.#timers) cancel()
+    this.#up.discard()
+    this.#down.discard()
+    this.#cutExchanges(this.#how, this.#endedBy ?? 'client')
+    const { name, log, ended } = this.#setup
+    log.emit('connection.closed', { link: name, connection: this.#number, how: this.#how, upstreamBytes: this.#upstreamBytes, downstreamBytes: this.#downstreamBytes })
+    ended()
+  }
+
+  // what both directions need
+
+  #pipeOf(rule: Rule): Pipe {
+    return rule.stream === 'upstream' ? this.#up : this.#down
+  }
+
+  /** Unfinished heads that no rule waits for pass at once. */
+  #releaseHeads(): void {
+    const needed = this.#setup.rules.needsExchanges
+    if (!needed) for (const piece of this.#tap.release('response')) this.#response(piece)
+    if (!needed || this.#tap.opaque) for (const piece of this.#tap.release('request')) this.#request(piece)
+  }
+
+  /** Stops reading from a side whose bytes pile up, and reads on when half of them have left. */
+  #balance(): void {
+    balance(this.#client, this.#up.queuedBytes + this.#service.writableLength)
+    balance(this.#service, this.#down.queuedBytes + this.#client.writableLength)
+  }
+
+  /** What was read is on its way. */
+  #settle(): void {
+    this.#up.settle()
+    this.#down.settle()
+    this.#balance()
+  }
+
+  #later(ms: number, run: () => void): Cancel {
+    const stop = () => {
+      cancel()
+      this.#timers.delete(stop)
+    }
+    const cancel = this.#setup.clock.after(ms, () => {
+      this.#timers.delete(stop)
+      run()
+    })
+    this.#timers.add(stop)
+    return stop
+  }
+}
+
+function balance(source: Socket, waiting: number): void {
+  if (waiting >= QUEUE_BYTES) source.pause()
+  else if (waiting <= QUEUE_BYTES / 2 && source.isPaused()) source.resume()
+}
+
+function onWire(response: HttpResponse, method: string, keepAlive: boolean): Buffer {
+  const body = Buffer.from(response.body)
+  const headers = { ...response.headers, 'content-length': String(body.length), ...(keepAlive ? {} : { connection: 'close' }) }
+  const head = `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? 'Unassigned'}\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+  return method === 'HEAD' ? Buffer.from(head) : Buffer.concat([Buffer.from(head), body])
+}
