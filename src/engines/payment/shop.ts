@@ -1,0 +1,107 @@
+/** The clients of a scenario: shops that send payments, write down what they sent and what they were told, and ask again. */
+import { createHash } from 'node:crypto'
+import type { HttpRequest, Outcome, HttpResponse } from '../../network.ts'
+import type { World } from '../../scenario.ts'
+import type { PaymentAdapter, PayOrder, Told } from './adapter.ts'
+
+export const GOOD_CARD = '4242424242424242'
+
+/** How long a client waits for an answer unless it says otherwise: longer than the service's promise, so that a late answer is seen to be late. */
+const PATIENCE_MS = 1500
+
+/** Between two questions of a client that has not been told yet: it grows from the first to the second, ms. */
+const ASK_FROM_MS = 250
+const ASK_TO_MS = 4000
+
+/** What a final answer is: after it a client stops asking. */
+const FINAL: readonly Told['told'][] = ['charged', 'declined', 'review']
+
+/** How one question is asked out of the ordinary. */
+export interface AskOptions {
+  /** The body differs from the key's first one, on purpose. */
+  changed?: boolean
+  node?: string
+  /** Ms after which the client leaves without an answer. */
+  patienceMs?: number
+  /** The request as it is really sent. */
+  edit?(request: HttpRequest): HttpRequest
+}
+
+export interface Reply extends Told {
+  outcome: Outcome<HttpResponse>['kind']
+  status: number
+}
+
+export class Shop {
+  readonly #world: World<PaymentAdapter>
+  readonly #orders: PayOrder[] = []
+  /** The latest payment id that the service gave for an order. */
+  readonly #payments = new Map<string, string>()
+
+  constructor(world: World<PaymentAdapter>) {
+    this.#world = world
+  }
+
+  /** A new order with a key of its own. Amounts differ from order to order, so that a bank's ledger tells them apart. */
+  order(card = GOOD_CARD): PayOrder {
+    const n = this.#orders.length
+    const order = { order: `order-${n + 1}`, key: this.#world.random.id('key'), amount: this.#world.options.amountMinor + n * 100, currency: this.#world.options.currency, card }
+    this.#orders.push(order)
+    return order
+  }
+
+  /** Another key for the same order: what a client does that lost its key. */
+  rekeyed(order: PayOrder): PayOrder {
+    return { ...order, key: this.#world.random.id('key') }
+  }
+
+  /** Sends the payment once. `as` names the client. */
+  pay(order: PayOrder, as = 'client', options: AskOptions = {}): Promise<Reply> {
+    return this.#tell('pay', order, as, this.#world.adapter.pay(order), options)
+  }
+
+  /** Asks where the payment of the order stands; by the same key when the service has no other way. */
+  ask(order: PayOrder, as = 'client', options: AskOptions = {}): Promise<Reply> {
+    const request = this.#world.adapter.status(order, this.#payments.get(order.order) ?? null)
+    return request ? this.#tell('status', order, as, request, options) : this.pay(order, as, options)
+  }
+
+  /** Pays, then pays again with the same key until told something final, at most `withinMs`. What a well-behaved client does. */
+  async payUntilTold(order: PayOrder, as = 'client', withinMs = 60_000, options: AskOptions = {}): Promise<Reply> {
+    return this.#untilFinal(() => this.pay(order, as, options), withinMs)
+  }
+
+  /** Asks until told something final about the order, at most `withinMs`. */
+  async askUntilTold(order: PayOrder, as = 'client', withinMs = 60_000, options: AskOptions = {}): Promise<Reply> {
+    return this.#untilFinal(() => this.ask(order, as, options), withinMs)
+  }
+
+  async #untilFinal(ask: () => Promise<Reply>, withinMs: number): Promise<Reply> {
+    const { clock } = this.#world
+    const end = clock.monotonic() + withinMs
+    for (let wait = ASK_FROM_MS; ; wait = Math.min(ASK_TO_MS, wait * 2)) {
+      const reply = await ask()
+      if (FINAL.includes(reply.told) || clock.monotonic() + wait > end) return reply
+      await clock.sleep(wait)
+    }
+  }
+
+  async #tell(ask: 'pay' | 'status', order: PayOrder, client: string, request: HttpRequest, options: AskOptions): Promise<Reply> {
+    const { log, clock, adapter } = this.#world
+    const said = { client, ask, key: order.key, order: order.order, amount: order.amount, currency: order.currency, changed: options.changed ?? false }
+    log.emit('client.sent', said)
+    const start = clock.monotonic()
+    const outcome = await this.#world.send(options.edit?.(request) ?? request, { timeoutMs: options.patienceMs ?? adapter.deadlineMs + PATIENCE_MS, node: options.node })
+    const ms = Math.round((clock.monotonic() - start) * 10) / 10
+    if (outcome.kind !== 'ok') {
+      log.emit('client.told', { ...said, outcome: outcome.kind, status: 0, told: 'nothing', payment: null, digest: null, replayed: false, safeNewKey: null, why: outcome.error.code, ms })
+      return { outcome: outcome.kind, status: 0, told: 'nothing', payment: null, safeNewKey: null }
+    }
+    const { status, headers, body } = outcome.value
+    const told = adapter.read(outcome.value)
+    if (told.payment !== null) this.#payments.set(order.order, told.payment)
+    const digest = createHash('sha256').update(body).digest('hex').slice(0, 16)
+    log.emit('client.told', { ...said, outcome: 'ok', status, ...told, digest, replayed: headers['idempotent-replayed'] === 'true', ms })
+    return { outcome: 'ok', status, ...told }
+  }
+}

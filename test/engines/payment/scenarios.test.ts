@@ -1,0 +1,108 @@
+/** Every payment scenario in virtual time: what must come of each, over many seeds. */
+import { describe, expect, it } from 'vitest'
+import type { Event } from '../../../src/events.ts'
+import type { Plan } from '../../../src/lab/plan.ts'
+import type { Result } from '../../../src/lab/run.ts'
+import { run } from '../../../src/lab/run.ts'
+import type { PaymentScenario } from '../../../src/lab/units.ts'
+import { loadScenarios } from '../../../src/lab/units.ts'
+
+const SEEDS = Array.from({ length: 20 }, (_, n) => n + 1)
+
+const scenarios = await loadScenarios()
+
+const planOf = (scenario: string, seed: number): Plan => ({
+  scenario,
+  mode: 'sim',
+  seed,
+  subject: { kind: 'reference' },
+  toxics: [],
+  invariants: [],
+  options: { clicks: 2, amountMinor: 9900, currency: 'USD' },
+  again: `resil pay --scenario ${scenario} --seed ${seed} --sim`,
+})
+
+async function told(scenario: string, seed: number): Promise<{ result: Result; events: Event[] }> {
+  const events: Event[] = []
+  const result = await run(planOf(scenario, seed), { sinks: [(event) => events.push(event)] })
+  return { result, events }
+}
+
+describe.each(scenarios.map((scenario): [string, PaymentScenario] => [scenario.name, scenario]))('%s', (name, scenario) => {
+  it(`holds: ${scenario.summary}`, async () => {
+    for (const seed of SEEDS) {
+      const { result } = await told(name, seed)
+      const judged = result.findings.map(({ invariant, verdict, looked, violations }) => ({ invariant, verdict, looked, why: violations[0]?.why }))
+      expect(judged.filter(({ verdict }) => verdict !== 'held'), `seed ${seed}`).toEqual([])
+      expect(result, `seed ${seed}`).toMatchObject({ verdict: 'held', unfired: [] })
+    }
+  }, 60_000)
+})
+
+describe('what only the reference engine promises', () => {
+  it('D2: the replay is marked as one', async () => {
+    const { events } = await told('D2', 1)
+    expect(events.filter(({ type }) => type === 'client.told').map(({ status, replayed }) => [status, replayed])).toEqual([[201, false], [201, true]])
+  })
+
+  it.each([['D3', 422], ['D6', 405], ['D7', 409], ['D8', 400], ['late-retry', 409]])('%s: what is refused is answered %i', async (name, status) => {
+    const { events } = await told(name, 1)
+    const refused = events.filter(({ type, told }) => type === 'client.told' && (told === 'refused' || told === 'conflict'))
+    expect(refused.length).toBeGreaterThan(0)
+    expect(new Set(refused.map((event) => event['status']))).toEqual(new Set([status]))
+  })
+
+  it('U7: an operator is told of the web page', async () => {
+    const { events } = await told('U7', 1)
+    expect(events.filter(({ type }) => type === 'payment.alarmed').map(({ why }) => why)).toEqual(['the answer cannot be read', 'the answer cannot be read'])
+  })
+
+  it('E5: what the woken node writes is refused and kept as evidence', async () => {
+    const { events } = await told('E5', 1)
+    expect(events.filter(({ type, node }) => type === 'payment.alarmed' && node === 'n1').map(({ why }) => why)).toEqual([expect.stringMatching(/^epoch 1 came too late with: ch_/)])
+  })
+
+  it('C9: both recoverers saw the abandoned payment, one took it', async () => {
+    const takeovers: string[] = []
+    const moved: Event[] = []
+    await run(planOf('C9', 1), { probe: { crossing: (node, _, { site, when }) => void (site === 'tx:takeover' && when === 'before' && takeovers.push(node)), exchange() {} }, sinks: [(event) => event.type === 'payment.moved' && moved.push(event)] })
+    expect(takeovers.toSorted()).toEqual(['n1', 'n2'])
+    expect(new Set(moved.map(({ node }) => node)).size).toBe(1)
+    expect(moved.at(-1)).toMatchObject({ to: 'succeeded', epoch: 2 })
+  })
+})
+
+describe('the laboratory', () => {
+  it.each(['double-click', 'crash-everywhere'])('%s: the same seed gives the same events to the byte, another seed others', async (name) => {
+    const bytes = async (seed: number) => (await told(name, seed)).events.map((event) => JSON.stringify(event)).join('\n')
+    const first = await bytes(7)
+    expect(await bytes(7)).toBe(first)
+    expect(await bytes(8)).not.toBe(first)
+  })
+
+  it('crash-everywhere dies at every point of its list, each before and after', async () => {
+    const { events } = await told('crash-everywhere', 1)
+    const sites = events.filter(({ type }) => type === 'node.killed').map(({ site }) => site)
+    expect(sites).toEqual(['tx:claim', 'call:fraud', 'tx:intent', 'call:bank', 'tx:outcome', 'call:notification', 'answer', 'tx:notified'].flatMap((site) => [`${site}:before`, `${site}:after`]))
+  })
+
+  it('what takes hours is refused in real time, with the way out', async () => {
+    await expect(run({ ...planOf('late-retry', 1), mode: 'wire' })).rejects.toMatchObject({ code: 'NEEDS_VIRTUAL_TIME', hint: expect.stringContaining('--sim') })
+  })
+
+  it('a failed expectation is a violation, with the event that shows it', async () => {
+    const events: Event[] = []
+    const plan = { ...planOf('D12', 1), subject: { kind: 'module' as const, file: new URL('declining-engine.mjs', import.meta.url).pathname } }
+    const result = await run(plan, { sinks: [(event) => events.push(event)] })
+    const finding = result.findings.find(({ invariant }) => invariant === 'expected: the same key pays')
+    expect(result.verdict).toBe('violated')
+    expect(finding).toMatchObject({ verdict: 'violated', violations: [{ why: 'told "declined"' }] })
+    expect(events.find(({ seq }) => seq === finding!.violations[0]!.witness[0])).toMatchObject({ type: 'expectation.failed', name: 'the same key pays' })
+  })
+
+  it('no cell of the failure matrix is empty', () => {
+    const proven = new Set(scenarios.flatMap(({ failures }) => failures.map(({ component, mode }) => `${component} ${mode}`)))
+    const cells = ['client', 'engine', 'store', 'fraud', 'bank', 'notification', 'network'].flatMap((component) => ['crash', 'omission', 'timing', 'byzantine'].map((mode) => `${component} ${mode}`))
+    expect(cells.filter((cell) => !proven.has(cell))).toEqual([])
+  })
+})

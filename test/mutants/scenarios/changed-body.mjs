@@ -1,0 +1,4 @@
+/** The same key with another amount. */
+import { workloads } from '../../../dist/engines/payment/workloads.js'
+
+export const scenario = workloads['changed-body']
