@@ -1,0 +1,66 @@
+/** What to run, checked once. Everything that a run depends on is in its plan; the same plan with the same seed is the same run. */
+import { ResilError } from '../errors.ts'
+import type { ToxicSpec } from '../scenario.ts'
+import type { Face } from './subject.ts'
+
+export type Mode = 'sim' | 'wire'
+
+export type Subject =
+  | { kind: 'reference' }
+  /** A module that exports `createEngine`. */
+  | { kind: 'module'; file: string }
+  /** A service that runs already. */
+  | { kind: 'url'; url: string }
+
+export interface Plan {
+  /** A scenario's name or acceptance id, or a file. */
+  scenario: string
+  mode: Mode
+  seed: number
+  subject: Subject
+  /** Faults on top of the scenario's own. */
+  toxics: readonly ToxicSpec[]
+  /** Invariants on top of the scenario's own. */
+  invariants: readonly string[]
+  options: { clicks: number; amountMinor: number; currency: string }
+  /** How a service known by URL wants to be spoken to; our own face when absent. */
+  face?: Face
+  /** Where the mock bank listens for a service known by URL, by mock name; 0 takes a free port. */
+  ports?: Record<string, number>
+  /** The database file of the engine in wire mode; a temporary one when absent. */
+  db?: string
+  /** The command line that runs this again. */
+  again: string
+}
+
+/** Longest run: virtual ms in `sim`, real ms in `wire`. */
+export const RUN_LIMIT_MS: Record<Mode, number> = { sim: 40 * 3_600_000, wire: 180_000 }
+
+const UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/**
+ * Reads `LINK:TYPE[=VALUE][,ATTRIBUTE=VALUE ...][@upstream|@downstream]`, e.g. `bank:latency=200ms,jitter=50ms,times=1`.
+ * VALUE sets the toxic's first attribute. Whether the words mean anything is checked where the rule is added. Throws BAD_TOXIC.
+ */
+export function readToxic(text: string, firstAttributeOf: (type: string) => string | undefined): ToxicSpec {
+  const match = /^([a-z][a-z0-9-]*):([a-z_]+)(?:=([^,@]*))?((?:,[a-z_]+=[^,@]*)*)(?:@(upstream|downstream))?$/.exec(text)
+  if (!match) throw new ResilError('BAD_TOXIC', `"${text}" is no fault`, 'write LINK:TYPE=VALUE,ATTRIBUTE=VALUE, for example bank:latency=200ms,jitter=50ms')
+  const [, link, type, value, rest, stream] = match
+  const attributes: Record<string, number | string> = {}
+  if (value !== undefined) {
+    const first = firstAttributeOf(type!)
+    if (first === undefined) throw new ResilError('BAD_TOXIC', `"${text}": the toxic ${type} takes no value, or does not exist`, 'resil list toxics')
+    attributes[first] = scalar(value)
+  }
+  for (const pair of rest!.split(',').slice(1)) {
+    const [name, given] = pair.split('=') as [string, string]
+    attributes[name] = scalar(given)
+  }
+  return { link: link!, type: type!, ...(stream ? { stream: stream as 'upstream' | 'downstream' } : {}), attributes }
+}
+
+function scalar(text: string): number | string {
+  const duration = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
+  if (duration) return Number(duration[1]) * UNITS_MS[duration[2]!]!
+  return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text
+}

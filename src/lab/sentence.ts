@@ -1,0 +1,119 @@
+/** One event as people say it: who, and what happened, in a line. What has no sentence here is a detail that only the recording keeps. */
+import type { Event, Fields } from '../events.ts'
+import { BELIEVED, cutWords, money, TOLD } from '../engines/payment/view.ts'
+import { visibleCopy } from '../visible.ts'
+
+/** `fault` was injected, `bad` is against the promise, `doubt` is an unknown outcome, `good` is a good end, `quiet` a detail. */
+export type Tone = 'plain' | 'good' | 'doubt' | 'bad' | 'fault' | 'quiet'
+
+export interface Sentence {
+  who: string
+  what: string
+  tone: Tone
+}
+
+type Say = (event: Fields) => [who: string, what: string, tone?: Tone]
+
+const spaced = (text: unknown) => String(text ?? '').replaceAll('_', ' ')
+const sum = ({ amount, currency }: Fields) => (typeof amount === 'number' ? money(amount, String(currency ?? '')) : '')
+
+function attributesOf(attributes: Fields | undefined): string {
+  const parts = Object.entries(attributes ?? {}).filter(([, value]) => value !== '' && value !== 0)
+  return parts.length === 0 ? '' : ` (${parts.map(([name, value]) => `${name} ${value}`).join(', ')})`
+}
+
+function toldWords(event: Fields): [string, Tone] {
+  const { outcome, status, told, why, replayed, ms } = event
+  const took = typeof ms === 'number' ? ` after ${span(ms)}` : ''
+  if (outcome !== 'ok') return [`got no answer: ${outcome}${why ? ` (${why})` : ''}${took}`, outcome === 'unknown' ? 'doubt' : 'plain']
+  const word = told === 'charged' ? `charged ${sum(event)}` : (TOLD[told as keyof typeof TOLD] ?? spaced(told))
+  return [`told ${status} ${word}${replayed ? ', the same answer replayed' : ''}${took}`, told === 'charged' ? 'good' : told === 'pending' || told === 'nothing' ? 'doubt' : 'plain']
+}
+
+const HOP: Record<string, string> = { fraud: 'asks fraud', bank: 'asks the bank to charge', lookup: 'looks the charge up at the bank', void: 'asks the bank to void', notify: 'sends the receipt' }
+const HOP_ENDED: Record<string, string> = { fraud: 'fraud', bank: 'the bank', lookup: 'the look-up', void: 'the void', notify: 'the receipt' }
+
+const again = (attempt: unknown) => (Number(attempt) > 1 ? `, attempt ${attempt}` : '')
+
+const SENTENCES: Record<string, Say> = {
+  'run.started': ({ scenario, summary, mode, seed }) => ['resil', `${scenario}, ${mode}, seed ${seed}${summary ? `: ${summary}` : ''}`],
+  'world.opened': ({ urls }) => ['resil', `the world is open${urls && Object.keys(urls).length > 0 ? `: ${Object.entries(urls).map(([name, url]) => `${name} ${url}`).join(', ')}` : ''}`],
+  'world.healed': () => ['resil', 'all faults are taken away, the service came to rest'],
+  'node.started': ({ node, incarnation, pid }) => [node ?? 'node', `started${Number(incarnation) > 1 ? `, life ${incarnation}` : ''}${pid ? `, pid ${pid}` : ''}`],
+  'node.killed': ({ node, site }) => [node ?? 'node', `KILLED${site ? ` at ${site}` : ''}`, 'fault'],
+  'node.terminated': ({ node }) => [node ?? 'node', 'terminated', 'fault'],
+  'node.paused': ({ node }) => [node ?? 'node', 'paused', 'fault'],
+  'node.resumed': ({ node }) => [node ?? 'node', 'resumed', 'fault'],
+  'store.spoilt': ({ node, site, how }) => [node ?? 'node', `its store goes wrong at ${site}: ${spaced(how)}`, 'fault'],
+  'link.downed': ({ link }) => [link, 'is down: connections are refused', 'fault'],
+  'link.raised': ({ link }) => [link, 'is up again', 'fault'],
+  'key.pressed': ({ key, does }) => ['you', `pressed ${key}: ${does}`],
+  'invariant.violated': ({ invariant, why, witness }) => ['resil', `VIOLATED ${invariant}: ${why} (witness ${(witness ?? []).map((seq: number) => `#${seq}`).join(' ')})`, 'bad'],
+  'expectation.met': ({ name, why }) => ['resil', `as expected, ${name}: ${why}`, 'quiet'],
+  'expectation.failed': ({ name, why }) => ['resil', `NOT AS EXPECTED, ${name}: ${why}`, 'bad'],
+  'run.ended': ({ verdict, story }) => ['resil', `${String(verdict).toUpperCase()}: ${story}`, verdict === 'held' ? 'good' : 'bad'],
+
+  'client.sent': (event) => [event['client'] ?? 'client', event['ask'] === 'pay' ? `pays ${sum(event)} for ${event['order']}, key ${event['key']}${event['changed'] ? ', with a changed body' : ''}` : `asks about ${event['order']}`],
+  'client.told': (event) => {
+    const [what, tone] = toldWords(event)
+    return [event['client'] ?? 'client', what, tone]
+  },
+
+  'toxic.added': ({ link, toxic, stream, attributes }) => [link, `toxic ${toxic} added, ${stream}${attributesOf(attributes)}`, 'fault'],
+  'toxic.removed': ({ link, toxic }) => [link, `toxic ${toxic} removed`, 'fault'],
+  'toxic.hit': ({ link, toxic, toxicType, action }) => [link, `× ${spaced(toxicType ?? toxic)}: ${action}`, 'fault'],
+  'exchange.opened': ({ link, method, path }) => [link, `${method} ${path}`, 'quiet'],
+  'exchange.answered': ({ link, status, ms }) => [link, `answered ${status}${typeof ms === 'number' ? ` in ${span(ms)}` : ''}`, 'quiet'],
+  'exchange.cut': ({ link, how, by }) => [link, `no answer: ${cutWords(how, by)}`, 'quiet'],
+
+  'bank.charged': (event) => ['bank', `CHARGED ${sum(event)}, ${event['charge']}, key ${event['key']}`, 'good'],
+  'bank.declined': (event) => ['bank', `declined ${sum(event)}: ${event['reason']}`],
+  'bank.replayed': ({ key, charge }) => ['bank', `same key ${key} again: ${charge ?? 'same answer'}, nothing new`],
+  'bank.refunded': ({ refund, charge }) => ['bank', `refunded ${charge}, ${refund}`],
+  'bank.voided': ({ reference, charge }) => ['bank', `voided ${charge ?? `${reference}: a late original is refused`}`],
+  'bank.looked_up': ({ value, found }) => ['bank', `look-up of ${value}: ${found === 0 ? 'no charge' : found === 1 ? '1 charge' : `${found} charges`}`],
+  'bank.lied': ({ lie }) => ['bank', `LIED: ${spaced(lie)}`, 'fault'],
+  'fraud.lied': ({ lie }) => ['fraud', `LIED: ${spaced(lie)}`, 'fault'],
+  'notification.lied': ({ lie }) => ['notification', `LIED: ${spaced(lie)}`, 'fault'],
+  'fraud.assessed': ({ decision }) => ['fraud', decision === 'deny' ? 'DENIES' : 'allows'],
+  'notification.received': ({ duplicate }) => ['notification', duplicate ? 'receipt received again' : 'receipt received'],
+
+  'payment.claimed': ({ payment, key }) => ['engine', `${payment} claimed for key ${key}`],
+  'payment.joined': ({ payment }) => ['engine', `a twin waits for ${payment}`],
+  'payment.moved': ({ payment, from, to, why }) => {
+    const word = BELIEVED[to as keyof typeof BELIEVED] ?? to
+    return ['engine', `${payment} is ${word}, was ${from}${why && why !== to ? ` (${why})` : ''}`, to === 'unknown' || to === 'review' ? 'doubt' : to === 'succeeded' ? 'good' : 'plain']
+  },
+  'hop.started': ({ hop, attempt }) => ['engine', `${HOP[hop] ?? hop}${again(attempt)}`, 'quiet'],
+  'hop.ended': ({ hop, outcome, status, detail, ms }) => ['engine', `${HOP_ENDED[hop] ?? hop}${outcome === 'ok' ? ` answered ${status}` : `: ${outcome === 'unknown' ? 'unknown what it did' : 'it did not happen'}${detail ? ` (${detail})` : ''}`}${typeof ms === 'number' ? ` after ${span(ms)}` : ''}`, outcome === 'unknown' ? 'doubt' : 'quiet'],
+  'payment.waiting': ({ ms, why }) => ['engine', `waits ${span(ms)}: ${why}`],
+  'service.failed': ({ method, path, why }) => ['engine', `FAILED${method ? ` at ${method} ${path}` : ''}: ${String(why ?? '').split('\\n', 1)[0]}`, 'bad'],
+  'payment.alarmed': ({ payment, why }) => ['engine', `ALARM${payment ? ` ${payment}` : ''}: ${why}`, 'bad'],
+}
+
+/** The event in words, every text in it made visible; undefined for what is only a detail. Never throws for a field that is missing. */
+export function sentence(raw: Event): Sentence | undefined {
+  const say = Object.hasOwn(SENTENCES, raw.type) ? SENTENCES[raw.type] : undefined
+  if (!say) return undefined
+  const [who, what, tone = 'plain'] = say(visibleCopy<Fields>(raw))
+  return { who: String(who), what, tone }
+}
+
+/** A length of time with its unit: `41 ms`, `1.3 s`, `2 m 05 s`, `1 h 58 m`. */
+export function span(ms: number): string {
+  if (ms < 1) return `${Math.round(ms * 10) / 10} ms`
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, '0')} s`
+  const minutes = Math.round(seconds / 60)
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} m`
+}
+
+/** A point in the run: `00:01.284`, with hours once there are any. */
+export function stamp(t: number): string {
+  const ms = Math.floor(t)
+  const two = (n: number) => String(n).padStart(2, '0')
+  const hours = Math.floor(ms / 3_600_000)
+  return `${hours > 0 ? `${two(hours)}:` : ''}${two(Math.floor(ms / 60_000) % 60)}:${two(Math.floor(ms / 1000) % 60)}.${String(ms % 1000).padStart(3, '0')}`
+}

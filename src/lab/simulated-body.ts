@@ -1,0 +1,192 @@
+/** A world in one process and in virtual time: nodes are objects, built anew for each life, on one store in memory. */
+import type { VirtualClock } from '../clock.ts'
+import { NodeClock } from '../clock.ts'
+import { ResilError } from '../errors.ts'
+import type { EventLog } from '../events.ts'
+import type { Network, Service } from '../network.ts'
+import type { Random } from '../random.ts'
+import type { CrashPoint } from '../scenario.ts'
+import type { CreateEngine } from '../engines/engine.ts'
+import type { Store } from '../engines/store/store.ts'
+import type { HostileLink } from '../proxy/rules.ts'
+import type { Turn } from '../proxy/simulated.ts'
+import { SimulatedNetwork } from '../proxy/simulated.ts'
+import type { Toxic } from '../proxy/toxic.ts'
+import type { FaultPoint } from './crash.ts'
+import { Life } from './crash.ts'
+import type { Body } from './world.ts'
+import { serviceOf } from './world.ts'
+
+/** Told, as it happens, about every place where a fault could strike. Must not touch the world. */
+export interface Probe {
+  /** A life of a node passes a place where it could die. */
+  crossing(node: string, incarnation: number, point: CrashPoint): void
+  /** A message of an exchange passes the rules of its link. */
+  exchange(link: string, exchange: number, turn: Turn): void
+}
+
+export interface SimulatedSetup {
+  clock: VirtualClock
+  log: EventLog
+  random: Random
+  seed: number
+  toxics: Record<string, Toxic>
+  /** Mocks by name. */
+  services: ReadonlyMap<string, Service>
+  store: Store
+  createEngine: CreateEngine
+  settings: Record<string, unknown>
+  nodes: readonly string[]
+  /** Told about every place where a fault could have struck, for enumerations. */
+  probe?: Probe
+}
+
+interface SimulatedNode {
+  incarnation: number
+  life: Life | undefined
+  clock: NodeClock | undefined
+  stop: AbortController
+  ended: Promise<void>
+  points: FaultPoint[]
+  /** Requests that have no answer yet. */
+  open: Set<Promise<unknown>>
+}
+
+export class SimulatedBody implements Body {
+  readonly clock: VirtualClock
+  readonly clients: Network
+  readonly mortal = true
+  readonly #setup: SimulatedSetup
+  readonly #network: SimulatedNetwork
+  readonly #services: Map<string, Service>
+  readonly #nodes = new Map<string, SimulatedNode>()
+  #bug: unknown
+
+  constructor(setup: SimulatedSetup) {
+    this.#setup = setup
+    this.clock = setup.clock
+    this.#services = new Map(setup.services)
+    for (const node of setup.nodes) {
+      this.#services.set(serviceOf(node), unborn)
+      this.#nodes.set(node, { incarnation: 0, life: undefined, clock: undefined, stop: new AbortController(), ended: Promise.resolve(), points: [], open: new Set() })
+    }
+    this.#network = new SimulatedNetwork({ clock: setup.clock, log: setup.log.from('proxy'), seed: setup.seed, toxics: setup.toxics, services: this.#services, onTurn: setup.probe && ((link, exchange, turn) => setup.probe!.exchange(link, exchange, turn)) })
+    this.clients = this.#network
+  }
+
+  link(name: string): HostileLink {
+    if (!this.#services.has(name)) throw new ResilError('UNKNOWN_LINK', `there is no link "${name}"`, `there are ${[...this.#services.keys()].join(', ')}`)
+    return this.#network.link(name)
+  }
+
+  get links(): HostileLink[] {
+    return [...this.#services.keys()].map((name) => this.#network.link(name))
+  }
+
+  alive(node: string): boolean {
+    return this.#node(node).life?.dead === false
+  }
+
+  async start(node: string): Promise<void> {
+    const { log, random, store, createEngine, settings, probe } = this.#setup
+    const at = this.#node(node)
+    const incarnation = ++at.incarnation
+    const clock = new NodeClock(this.clock)
+    const life = new Life({
+      clock: this.clock,
+      onSpoilt: ({ site, how }) => log.emit('lab', 'store.spoilt', { site, how }, node),
+      points: at.points.splice(0),
+      onCrossing: probe && ((point) => probe.crossing(node, incarnation, point)),
+      onDeath: (site) => {
+        clock.kill()
+        void this.#network.link(serviceOf(node)).setEnabled(false)
+        log.emit('lab', 'node.killed', { incarnation, site }, node)
+      },
+    })
+    at.life = life
+    at.clock = clock
+    at.stop = new AbortController()
+    const said = log.from('engine', node)
+    const engine = await createEngine(
+      {
+        clock,
+        random: random.fork(`node/${node}/${incarnation}`),
+        network: life.network(this.#network),
+        store: life.store(store),
+        log: { emit: (type, fields) => void (life.dead || said.emit(type, fields)) },
+        node,
+        incarnation,
+      },
+      settings,
+    )
+    const handle = life.handle(engine.handle)
+    at.open.clear()
+    this.#services.set(serviceOf(node), (request) => {
+      const answer = handle(request)
+      at.open.add(answer)
+      answer.finally(() => at.open.delete(answer)).catch(() => {}) // the network tells whoever asked
+      return answer
+    })
+    await this.#network.link(serviceOf(node)).setEnabled(true)
+    log.emit('lab', 'node.started', { incarnation }, node)
+    at.ended = engine.start(at.stop.signal).catch((error: unknown) => {
+      this.#bug ??= error
+    })
+  }
+
+  kill(node: string, site: string): Promise<void> {
+    this.#node(node).life?.die(site)
+    return Promise.resolve()
+  }
+
+  async terminate(node: string): Promise<void> {
+    const at = this.#node(node)
+    const { life, incarnation } = at
+    if (!life || life.dead) return
+    this.#services.set(serviceOf(node), unborn)
+    await Promise.allSettled(at.open)
+    at.stop.abort()
+    await at.ended
+    if (life.dead) return
+    await this.#network.link(serviceOf(node)).setEnabled(false)
+    this.#setup.log.emit('lab', 'node.terminated', { incarnation }, node)
+    at.life = undefined
+  }
+
+  pause(node: string): void {
+    const at = this.#node(node)
+    at.clock?.pause()
+    at.life?.pause()
+    this.#setup.log.emit('lab', 'node.paused', { incarnation: at.incarnation }, node)
+  }
+
+  resume(node: string): void {
+    const at = this.#node(node)
+    at.clock?.resume()
+    at.life?.resume()
+    this.#setup.log.emit('lab', 'node.resumed', { incarnation: at.incarnation }, node)
+  }
+
+  arm(node: string, point: FaultPoint): void {
+    const at = this.#node(node)
+    if (at.life && !at.life.dead) at.life.arm(point)
+    else at.points.push(point)
+  }
+
+  async close(): Promise<void> {
+    for (const at of this.#nodes.values()) {
+      at.stop.abort()
+      if (at.life && !at.life.dead) await at.ended
+    }
+    await this.#setup.store.close()
+    if (this.#bug !== undefined) throw this.#bug
+  }
+
+  #node(name: string): SimulatedNode {
+    const node = this.#nodes.get(name)
+    if (!node) throw new ResilError('UNKNOWN_NODE', `there is no node "${name}"`, `there are ${[...this.#nodes.keys()].join(', ')}`)
+    return node
+  }
+}
+
+const unborn: Service = () => Promise.reject(new ResilError('CONNECTION_CUT', 'the node does not run'))

@@ -1,0 +1,65 @@
+/** Loads the units that the catalog lists, or a file of the user's, before a run begins: nothing is imported while one runs. */
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import * as catalog from '../catalog.ts'
+import { ResilError } from '../errors.ts'
+import type { CreateEngine } from '../engines/engine.ts'
+import type { PaymentAdapter } from '../engines/payment/adapter.ts'
+import type { Invariant } from '../invariant.ts'
+import type { Toxic } from '../proxy/toxic.ts'
+import type { Scenario } from '../scenario.ts'
+
+export type PaymentScenario = Scenario<PaymentAdapter>
+
+let toxics: Promise<Record<string, Toxic>> | undefined
+
+export function loadToxics(): Promise<Record<string, Toxic>> {
+  toxics ??= Promise.all(Object.values(catalog.toxics).map((load) => load())).then((units) => Object.fromEntries(units.map((toxic) => [toxic.name, toxic])))
+  return toxics
+}
+
+/** All scenarios, in the catalog's order. */
+export async function loadScenarios(): Promise<PaymentScenario[]> {
+  return Promise.all(Object.values(catalog.scenarios.payment).map((load) => load() as Promise<PaymentScenario>))
+}
+
+/** By name (or acceptance id, in any case), or a file that exports `scenario`. Throws UNKNOWN_SCENARIO with near matches. */
+export async function loadScenario(name: string): Promise<PaymentScenario> {
+  if (isFile(name)) return (await loadFile<{ scenario: PaymentScenario }>(name, 'scenario')).scenario
+  const all = await loadScenarios()
+  const found = all.find((scenario) => scenario.name.toLowerCase() === name.toLowerCase())
+  if (found) return found
+  throw new ResilError('UNKNOWN_SCENARIO', `there is no scenario "${name}"`, `there are ${all.map((scenario) => scenario.name).join(', ')}`)
+}
+
+export async function loadInvariants(names: readonly string[]): Promise<Invariant[]> {
+  return Promise.all(
+    names.map(async (name) => {
+      if (isFile(name)) return (await loadFile<{ invariant: Invariant }>(name, 'invariant')).invariant
+      const load = catalog.invariants.payment[name]
+      if (!load) throw new ResilError('UNKNOWN_INVARIANT', `there is no invariant "${name}"`, `there are ${Object.keys(catalog.invariants.payment).join(', ')}`)
+      return load()
+    }),
+  )
+}
+
+/** The reference engine, or the one that a file exports as `createEngine`. */
+export async function loadEngine(file: string | undefined): Promise<CreateEngine> {
+  if (file !== undefined) return (await loadFile<{ createEngine: CreateEngine }>(file, 'createEngine')).createEngine
+  return (await import('../engines/payment/engine.ts')).createEngine
+}
+
+function isFile(name: string): boolean {
+  return /[/\\]|\.[cm]?[jt]s$/.test(name)
+}
+
+async function loadFile<T extends object>(file: string, wanted: string): Promise<T> {
+  let unit: object
+  try {
+    unit = (await import(pathToFileURL(resolve(file)).href)) as object
+  } catch (error) {
+    throw new ResilError('CANNOT_LOAD', `${file} does not load: ${error instanceof Error ? error.message : String(error)}`, `it must be a JavaScript module that exports \`${wanted}\``, { cause: error })
+  }
+  if (!(wanted in unit)) throw new ResilError('CANNOT_LOAD', `${file} does not export \`${wanted}\``, 'see docs/architecture.md for what each kind of module exports')
+  return unit as T
+}

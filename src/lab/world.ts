@@ -1,0 +1,247 @@
+/**
+ * The world of one run: clients on this side, mocks on that side, links with faults between, and the subject in the middle.
+ * Real and simulated worlds differ only in their Body: who carries messages and what a node is.
+ */
+import type { Clock } from '../clock.ts'
+import { ResilError } from '../errors.ts'
+import type { Event, EventLog, Fields, Log } from '../events.ts'
+import type { Finding } from '../invariant.ts'
+import type { HttpRequest, HttpResponse, Network, Outcome, Service } from '../network.ts'
+import type { Random } from '../random.ts'
+import type { CrashPoint, StoreFault, ToxicSpec, World } from '../scenario.ts'
+import type { PaymentAdapter } from '../engines/payment/adapter.ts'
+import type { Mock } from '../proxy/mock.ts'
+import { bank, typicalLatency as bankLatency } from '../proxy/mocks/bank.ts'
+import { fraud, typicalLatency as fraudLatency } from '../proxy/mocks/fraud.ts'
+import { notification, typicalLatency as notificationLatency } from '../proxy/mocks/notification.ts'
+import type { HostileLink, Rule } from '../proxy/rules.ts'
+import type { FaultPoint } from './crash.ts'
+
+/** What carries a world. */
+export interface Body {
+  /** Real or virtual time of the whole world. */
+  readonly clock: Clock
+  /** The clients' way to the subject. */
+  readonly clients: Network
+  /** Throws UNKNOWN_LINK. */
+  link(name: string): HostileLink
+  readonly links: readonly HostileLink[]
+  /** False for a subject that cannot be killed. */
+  readonly mortal: boolean
+  /** Begins a new life; resolves when it can be spoken to. */
+  start(node: string): Promise<void>
+  kill(node: string, site: string): Promise<void>
+  terminate(node: string): Promise<void>
+  pause(node: string): void
+  resume(node: string): void
+  alive(node: string): boolean
+  /** Dies, or has its store spoilt, at a crossing of its present or next life. */
+  arm(node: string, point: FaultPoint): void
+  /** Leaves nothing behind; a bug that a node met is thrown here. */
+  close(): Promise<void>
+}
+
+export const SERVICES = ['fraud', 'bank', 'notification'] as const
+
+/** The three mocks. `quick` answers at once, for enumerations in which time is not the subject. */
+export function openMocks(clock: Clock, random: Random, log: Log, quick = false): Record<(typeof SERVICES)[number], Mock> {
+  const now = { p50: 0, p99: 0 }
+  return {
+    fraud: fraud({ clock, random: random.fork('fraud'), log, latency: quick ? now : fraudLatency }),
+    bank: bank({ clock, random: random.fork('bank'), log, latency: quick ? now : bankLatency }),
+    notification: notification({ clock, random: random.fork('notification'), log, latency: quick ? now : notificationLatency }),
+  }
+}
+
+/** The service name, and so the link's, of a node: `payments` for the first, `payments-2` for the second. */
+export function serviceOf(node: string): string {
+  const n = Number(node.slice(1))
+  return n === 1 ? 'payments' : `payments-${n}`
+}
+
+/** Wraps what a mock answers, e.g. to look into a store first. */
+export type Around = (name: string, service: Service) => Service
+
+export interface WorldSetup {
+  body: Body
+  log: EventLog
+  random: Random
+  adapter: PaymentAdapter
+  options: { clicks: number; amountMinor: number; currency: string }
+  nodes: readonly string[]
+  mocks: Record<string, Mock>
+  /** Scripted time; the body's clock, unless a key may hold it. */
+  script: Clock
+}
+
+/** Something that was scheduled to go wrong: it must, or the run proves nothing. */
+interface Scheduled {
+  name: string
+  fired(): boolean
+}
+
+export class LabWorld implements World<PaymentAdapter> {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly adapter: PaymentAdapter
+  readonly options: WorldSetup['options']
+  readonly nodes: readonly string[]
+  readonly #body: Body
+  readonly #events: EventLog
+  readonly #mocks: Record<string, Mock>
+  readonly #scheduled: Scheduled[] = []
+  readonly #paused = new Set<string>()
+  readonly #down = new Set<string>()
+  readonly #expected = new Map<string, Finding>()
+
+  constructor({ body, log, random, adapter, options, nodes, mocks, script }: WorldSetup) {
+    this.#body = body
+    this.#events = log
+    this.#mocks = mocks
+    this.clock = script
+    this.random = random.fork('scenario')
+    this.log = log.from('client')
+    this.adapter = adapter
+    this.options = options
+    this.nodes = nodes
+  }
+
+  /** Scheduled faults that never happened. */
+  unfired(): string[] {
+    return this.#scheduled.filter((fault) => !fault.fired()).map((fault) => fault.name)
+  }
+
+  async send(request: HttpRequest, { timeoutMs, node }: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>> {
+    const to = node ?? this.nodes.find((name) => this.#body.alive(name)) ?? this.nodes[0]!
+    return this.#body.clients.call(serviceOf(to), request, { timeoutMs })
+  }
+
+  toxic(spec: ToxicSpec): () => void {
+    const link = this.#body.link(spec.link)
+    const rule: Rule = link.rules.add(spec)
+    this.#scheduled.push({ name: `${spec.link}:${rule.name}`, fired: () => rule.hits > 0 })
+    return () => void link.rules.remove(rule.name)
+  }
+
+  lie(mock: string, kind: string, { times = 1, after = 0, ms = 0 }: { times?: number; after?: number; ms?: number } = {}): void {
+    const target = this.#mocks[mock]
+    if (!target) throw new ResilError('UNKNOWN_MOCK', `there is no mock "${mock}"`, `there are ${Object.keys(this.#mocks).join(', ')}`)
+    target.lie({ kind, times, after, ms })
+    let told = false
+    this.#events.subscribe((event) => {
+      if (event.type === `${mock}.lied` && event['lie'] === kind) told = true
+    })
+    this.#scheduled.push({ name: `${mock}:${kind}`, fired: () => told })
+  }
+
+  down(link: string): void {
+    this.#down.add(link)
+    void this.#body.link(link).setEnabled(false)
+    this.note('link.downed', { link })
+  }
+
+  up(link: string): void {
+    this.#down.delete(link)
+    void this.#body.link(link).setEnabled(true)
+    this.note('link.raised', { link })
+  }
+
+  async kill(node = this.nodes[0]!): Promise<void> {
+    this.#mortal()
+    await this.#body.kill(node, 'scenario')
+  }
+
+  killAt(point: CrashPoint, node = this.nodes[0]!): void {
+    this.#mortal()
+    const name = `${point.site}#${point.nth}:${point.when}`
+    let fired = false
+    this.#events.subscribe((event) => {
+      if (event.type === 'node.killed' && event.node === node && event['site'] === `${point.site}:${point.when}`) fired = true
+    })
+    this.#scheduled.push({ name: `${node} ${name}`, fired: () => fired })
+    this.#body.arm(node, point)
+  }
+
+  spoil(fault: StoreFault, node = this.nodes[0]!): void {
+    this.#mortal()
+    let fired = false
+    this.#events.subscribe((event) => {
+      if (event.type === 'store.spoilt' && event.node === node && event['site'] === fault.site && event['how'] === fault.how) fired = true
+    })
+    this.#scheduled.push({ name: `${node} ${fault.site}#${fault.nth}:${fault.how}`, fired: () => fired })
+    this.#body.arm(node, fault)
+  }
+
+  async restart(node = this.nodes[0]!): Promise<void> {
+    this.#mortal()
+    if (!this.#body.alive(node)) await this.#body.start(node)
+  }
+
+  async terminate(node = this.nodes[0]!): Promise<void> {
+    this.#mortal()
+    await this.#body.terminate(node)
+  }
+
+  pause(node = this.nodes[0]!): void {
+    this.#mortal()
+    this.#paused.add(node)
+    this.#body.pause(node)
+  }
+
+  resume(node = this.nodes[0]!): void {
+    this.#paused.delete(node)
+    this.#body.resume(node)
+  }
+
+  until(wanted: (event: Event) => boolean, timeoutMs: number): Promise<Event | undefined> {
+    return new Promise((resolve) => {
+      const done = (event: Event | undefined) => {
+        cancel()
+        stop()
+        resolve(event)
+      }
+      const cancel = this.#body.clock.after(timeoutMs, () => done(undefined))
+      const stop = this.#events.subscribe((event) => {
+        if (wanted(event)) done(event)
+      })
+    })
+  }
+
+  tally(wanted: (event: Event) => boolean): () => number {
+    let seen = 0
+    this.#events.subscribe((event) => {
+      if (wanted(event)) seen++
+    })
+    return () => seen
+  }
+
+  expect(name: string, holds: boolean, why: string): void {
+    const { seq } = this.#events.emit('lab', holds ? 'expectation.met' : 'expectation.failed', { name, why })
+    const before = this.#expected.get(name)
+    if (before?.verdict === 'violated') return
+    this.#expected.set(name, { verdict: holds ? 'held' : 'violated', looked: why, violations: holds ? [] : [{ why, witness: [seq] }] })
+  }
+
+  /** What was expected, in the form of findings; the first failure of each counts. */
+  expectations(): (Finding & { invariant: string })[] {
+    return [...this.#expected].map(([name, finding]) => ({ invariant: `expected: ${name}`, ...finding }))
+  }
+
+  async heal(): Promise<void> {
+    for (const link of this.#body.links) link.rules.removeAll()
+    for (const mock of Object.values(this.#mocks)) mock.heal()
+    for (const link of [...this.#down]) this.up(link)
+    for (const node of [...this.#paused]) this.resume(node)
+    if (this.#body.mortal) for (const node of this.nodes) await this.restart(node)
+    this.note('world.healed')
+  }
+
+  note(type: string, fields: Fields = {}): void {
+    this.#events.emit('lab', type, fields)
+  }
+
+  #mortal(): void {
+    if (!this.#body.mortal) throw new ResilError('SUBJECT_NOT_OURS', 'a service known by its URL cannot be killed or restarted', 'choose a scenario that does not need it, or let resil start the service')
+  }
+}
