@@ -1,0 +1,96 @@
+/**
+ * The kinds of values that flags take, each with one clear refusal (BAD_FLAG, exit code 2).
+ * A flag that is not `multiple` may be given once; twice is refused, so that nobody wonders which one counted.
+ */
+import { Flags } from '@oclif/core'
+import { ResilError } from '../errors.ts'
+import { visible } from '../visible.ts'
+
+export const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A year: no wait, budget or lease here is longer, and every number of ms up to it is exact. */
+const LONGEST_DURATION_MS = 365 * 86_400_000
+
+/** '99.00' in minor units goes up to this: a hundred million, far below 2^53 in any sum of them. */
+const LARGEST_AMOUNT_MINOR = 10_000_000_000
+
+function refuse(text: string, wanted: string, hint: string): never {
+  throw new ResilError('BAD_FLAG', `${JSON.stringify(visible(text)).replaceAll('\\\\', '\\')} is not ${wanted}`, hint)
+}
+
+/** '250ms', '1.5s', '2m', '1h', '3d' in whole ms. A bare number is refused: 5 of what? */
+export function parseDuration(text: string): number {
+  const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text)
+  const ms = match ? Math.round(Number(match[1]) * UNIT_MS[match[2]!]! * 1000) / 1000 : NaN
+  if (!Number.isInteger(ms) || ms > LONGEST_DURATION_MS) refuse(text, 'a duration', 'give a number with its unit, as in 250ms, 2s, 5m or 1h; a year at most')
+  return ms
+}
+
+/** Decimal digits only: no sign but a leading minus, no exponent, no 0x. Both bounds included. */
+export function parseInteger(text: string, min: number, max: number): number {
+  const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
+  if (!(value >= min && value <= max)) refuse(text, `a whole number from ${min} to ${max}`, 'write it in digits alone')
+  return value
+}
+
+/** '99.00' or '99' in minor units (9900), for currencies of two decimals; more than nothing. */
+export function parseAmount(text: string): number {
+  const match = /^(\d{1,12})(?:\.(\d{2}))?$/.exec(text)
+  const minor = match ? Number(match[1]) * 100 + Number(match[2] ?? 0) : NaN
+  if (!(minor > 0 && minor <= LARGEST_AMOUNT_MINOR)) refuse(text, 'an amount of money', 'give units and two decimals, as in 99.00, more than 0')
+  return minor
+}
+
+/** In ms; written 250ms, 2s, 1h. */
+export const duration = Flags.custom<number>({ parse: async (text) => parseDuration(text), helpValue: 'DURATION' })
+
+/** A whole number between bounds, both included. */
+export const integer = Flags.custom<number, { min: number; max: number }>({
+  parse: async (text, _, { min, max }) => parseInteger(text, min, max),
+  helpValue: 'N',
+})
+
+/** 0 takes any free port. */
+export const port = Flags.custom<number>({
+  parse: async (text) => {
+    try {
+      return parseInteger(text, 0, 65_535)
+    } catch {
+      refuse(text, 'a port', 'give a whole number from 0 to 65535; 0 takes any free port')
+    }
+  },
+  helpValue: 'PORT',
+})
+
+/** Whole, from 0 to 2^53 - 1. */
+export const seed = Flags.custom<number>({
+  parse: async (text) => {
+    try {
+      return parseInteger(text, 0, Number.MAX_SAFE_INTEGER)
+    } catch {
+      refuse(text, 'a seed', `give a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`)
+    }
+  },
+  helpValue: 'SEED',
+})
+
+/** In minor units; written 99.00. */
+export const amount = Flags.custom<number>({ parse: async (text) => parseAmount(text), helpValue: '99.00' })
+
+const DEFAULT_MOCK_PORTS = { bank: 4002, fraud: 4001, notification: 4003 } as const
+
+/** What each of the mocks takes when it stands alone. */
+export const mockFlags = (mock: keyof typeof DEFAULT_MOCK_PORTS) => ({
+  port: port({ summary: 'port to listen on, loopback only', default: DEFAULT_MOCK_PORTS[mock] }),
+  lie: Flags.string({ summary: 'what it does wrong, e.g. late_answer=3s,times=1; for every request that fits unless times is given (resil list mocks)', multiple: true, helpValue: 'KIND[=DURATION]' }),
+  p50: duration({ summary: 'half of the answers take less' }),
+  p99: duration({ summary: 'one in a hundred takes longer' }),
+  seed: seed({ summary: 'replays latencies and ids' }),
+})
+
+/** Where services are looked for when nobody says: where the mocks stand. */
+export const serviceUrl = (mock: keyof typeof DEFAULT_MOCK_PORTS) =>
+  Flags.string({ summary: `base URL of the ${mock} service`, default: `http://127.0.0.1:${DEFAULT_MOCK_PORTS[mock]}`, helpValue: 'URL' })
+
+/** Where `pay serve` keeps its payments, and the operator's commands look for them. */
+export const paymentsDb = Flags.string({ summary: 'database file', default: 'payments.db', helpValue: 'FILE' })

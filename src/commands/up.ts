@@ -1,0 +1,65 @@
+import { Flags } from '@oclif/core'
+import { SystemClock } from '../clock.ts'
+import type { Event } from '../events.ts'
+import { anySeed } from '../lab/run.ts'
+import type { Voice } from '../lab/standing.ts'
+import { openLog, untilTold } from '../lab/standing.ts'
+import { openUp, watch } from '../lab/up.ts'
+import { BaseCommand } from './base.ts'
+import type { ExitCode } from './failure.ts'
+import { port, seed } from './flags.ts'
+import { table } from './text.ts'
+
+export default class Up extends BaseCommand<typeof Up> {
+  static override summary = 'everything together: mock services, the proxy before each, and the payment engine'
+  static override description =
+    'Stands until Ctrl-C, so that you can pay with curl and watch. The engine is reached through a link on port 4000; fraud (4001), bank (4002) and notification (4003) through links too, on the three ports after it. An engine that you kill -9 begins a new life on the same database. On a terminal: keys 1 to 9 switch faults, f drops the next answer of the bank, p stops the engine for a while, q leaves.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --toxic bank:lost_response,method=POST --port 0 --json',
+  ]
+  static override flags = {
+    toxic: Flags.string({ summary: 'a fault that is on from the start, e.g. bank:latency=200ms,jitter=50ms (resil list toxics)', multiple: true, helpValue: 'SPEC' }),
+    port: port({ summary: "port of the engine's link; the mocks' links take the next three. 0 takes any free ones", default: 4000 }),
+    db: Flags.string({ summary: 'database file of the engine; a temporary one when not given', helpValue: 'FILE' }),
+    seed: seed({ summary: 'replays latencies and ids' }),
+  }
+
+  protected async work(): Promise<ExitCode> {
+    const clock = new SystemClock()
+    const screen = this.#screen()
+    const log = openLog(clock, screen ? SILENT : this.voice)
+    const early: Event[] = []
+    const heard = log.subscribe((event) => void early.push(event))
+    const up = await openUp({ log, clock, seed: this.flags.seed ?? anySeed(), port: this.flags.port, db: this.flags.db, toxics: this.flags.toxic ?? [] })
+    heard()
+    try {
+      const ended = untilTold(this.interrupted, up.failed)
+      if (screen) {
+        const quietly = ended.catch(() => {}) // told below
+        const { left, story } = await watch(up, { log, clock, early, ended: quietly, terminal: { out: process.stdout, input: process.stdin, colour: this.colour } })
+        this.answer(story)
+        if (left === 'interrupted') this.interrupt()
+        await Promise.race([up.failed, Promise.resolve()])
+      } else {
+        this.emit({ type: 'ready', url: up.url, urls: up.urls })
+        for (const line of table(Object.entries(up.urls))) this.answer(line)
+        this.say(`try: curl -i ${up.url}/v1/payments -H 'Idempotency-Key: key-1' -d '{"amount":9900,"currency":"USD","order":"order-1","card":"tok_visa"}'`)
+        await ended
+      }
+    } finally {
+      await up.close()
+    }
+    this.emit({ type: 'stopped', ok: true })
+    return 0
+  }
+
+  /** A screen only where somebody sits before it. */
+  #screen(): boolean {
+    if (this.flags.json || this.flags.quiet) return false
+    return Boolean(process.stdout.isTTY && process.stdin.isTTY && process.env.TERM !== 'dumb' && !process.env.CI)
+  }
+}
+
+/** The screen tells. */
+const SILENT: Voice = { say() {}, answer() {}, emit() {} }
