@@ -174,7 +174,9 @@ export async function run(plan: Plan, options: RunOptions = {}, loaded?: Loaded)
   const findings = [...judge.findings(), ...world.expectations()]
   const unfired = world.unfired()
   const verdict = worst([...findings.map((finding) => finding.verdict), ...(unfired.length > 0 || cut.length > 0 ? (['undecided'] as const) : [])])
-  const told = [...cut.map((why) => `${why[0]!.toUpperCase()}${why.slice(1)}.`), ...(options.untold ? [] : [story(view)])].join(' ')
+  // The story tells how it ended; what went wrong on the way must not be left out of it.
+  const wrong = findings.find((finding) => finding.verdict === 'violated')?.violations[0]?.why
+  const told = [...cut.map((why) => `${why[0]!.toUpperCase()}${why.slice(1)}.`), ...(options.untold ? [] : [story(view)]), ...(wrong === undefined ? [] : [`But ${wrong}.`])].join(' ')
   log.emit('lab', 'run.ended', { verdict, exit: EXIT[verdict], story: told, findings, unfired, seed: plan.seed, again: plan.again, ms: Math.round(body.clock.monotonic() - start) })
   return { run: id, verdict, story: told, findings, unfired }
 }
