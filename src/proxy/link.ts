@@ -38,7 +38,7 @@ const DRAIN_MS = 30_000
 const LINGER_MS = 1000
 /** Longest wait for written bytes to leave before a connection ends. */
 const FLUSH_MS = 1000
-/** Between the last byte and an RST: what arrives together is read as a FIN by Node and others. */
+/** Between the last byte and an RST: what arrives together is read as a FIN by Node and others. A client in this process has read by then in any case. */
 const RESET_GAP_MS = 2
 
 export interface LinkSetup {
@@ -600,7 +600,7 @@ class Connection {
 
   #reset(socket: Socket): void {
     this.#how = 'rst'
-    this.#afterFlush(socket, () => this.#later(RESET_GAP_MS, () => socket.resetAndDestroy()))
+    this.#afterFlush(socket, () => this.#later(RESET_GAP_MS, () => this.#later(0, () => socket.resetAndDestroy())))
   }
 
   /** Runs when all that was written to the socket has left, or FLUSH_MS later. */
