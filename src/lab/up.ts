@@ -38,6 +38,8 @@ export interface UpPlan {
 /** A fault that a key switches on and off. */
 export interface Switch {
   name: string
+  /** The rule that it puts on a link, by their names. */
+  fault: { link: string; toxic: string }
   readonly on: boolean
   flip(): void
 }
@@ -159,7 +161,7 @@ export interface Terminal {
 /** The live screen of it, until the reader leaves or `ended` resolves; then what it came to, in a sentence. What was said before, from `early`, is on it too. */
 export async function watch(up: Up, { log, clock, early, ended, terminal }: { log: EventLog; clock: Clock; early: readonly Event[]; ended: Promise<void>; terminal: Terminal }): Promise<{ left: 'left' | 'interrupted'; story: string }> {
   const { showScreen } = await import('./reporters/screens/screen.tsx')
-  const switches = up.switches.slice(0, KEYS).map((fault, n) => [String(n + 1), { label: fault.name, press: () => fault.flip(), on: () => fault.on }] as const)
+  const switches = up.switches.slice(0, KEYS).map((fault, n) => [String(n + 1), { label: fault.name, fault: fault.fault, press: () => fault.flip(), on: () => fault.on }] as const)
   let view = early.reduce(fold, empty())
   const heard = log.subscribe((event) => {
     view = fold(view, event)
@@ -203,6 +205,7 @@ function switchesOf(body: WireBody, press: (key: string, does: string) => void, 
     if (on) rules.add(spec)
     return {
       name,
+      fault: { link: spec.link, toxic: spec.name! },
       get on() {
         return rules.get(spec.name!) !== undefined
       },

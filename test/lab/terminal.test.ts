@@ -84,6 +84,33 @@ describe('the screen on a real terminal', () => {
     expect(readFileSync(join(cwd, '.resil', 'runs', saved.find((name) => name.endsWith('.svg'))!), 'utf8')).toMatch(/^<svg[\s\S]*<\/svg>\s*$/)
   })
 
+  test('every key that ? lists on resil up does what it says, and q ends the world', { timeout: 90_000 }, async () => {
+    const terminal = openTerminal(['up', '--port', '0', '--seed', '7', '--toxic', 'bank:latency=20ms'], { columns: 100, cwd })
+    await terminal.shows(/\[8\] payments/)
+
+    let from = terminal.raw.length
+    const press = async (key: string, shown: RegExp) => {
+      from = terminal.raw.length
+      terminal.press(key)
+      await terminal.shows(shown, from)
+    }
+    await press('?', /interrupt the run/)
+    const listed = [...plain(terminal.raw.slice(from)).matchAll(/^ {3}(\S+(?: \S)?) {2,}\S/gm)].map((match) => match[1])
+    expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'p', 'f', 'Ctrl-C', '1', '2', '3', '4', '5', '6', '7', '8']))
+    await press('?', /\[8\] payments/)
+
+    await press('1', /\[1\] bank .* taken away/)
+    for (const key of ['2', '3', '4', '5', '6', '7', '8']) await press(key, new RegExp(`\\[${key}\\] \\S+ +× .* armed`))
+    await press('f', /f: drop the bank's next answer/)
+    await press('p', /p: stop the engine for a while/)
+    await press('p', /p: stop the engine for a while/)
+    await press('s', /saved .*\.txt and .*\.svg/s)
+    await press('\u001b[A', /esc back/)
+    terminal.press('q')
+    expect(await terminal.ended).toBe(0)
+    expect(terminal.raw.lastIndexOf(LEFT)).toBeGreaterThan(terminal.raw.lastIndexOf(ENTERED))
+  })
+
   test('Ctrl-C restores the terminal, ends with 130 and leaves no process behind', { timeout: 60_000 }, async () => {
     const terminal = openTerminal(SLOW, { columns: 80, cwd })
     await terminal.shows(/UNKNOWN/)

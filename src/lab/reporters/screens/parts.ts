@@ -19,7 +19,7 @@ export interface Frame {
   /** The last line: keys, what was saved, when the screen closes. */
   hint: Line
   /** Faults that a key switches. */
-  switches: readonly { key: string; label: string; on: boolean | undefined }[]
+  switches: readonly { key: string; label: string; link: string; toxic: string; on: boolean | undefined }[]
 }
 
 export interface Section {

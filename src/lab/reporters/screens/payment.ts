@@ -200,12 +200,11 @@ function spent(view: PaymentView, payment: PaymentLine, columns: number): Line[]
 /** Links with toxics, switches, services that died: what is done to the world. */
 export function faults(view: PaymentView, frame: Frame): Line[] {
   const told: Line[] = []
-  const keyOf = (label: string) => frame.switches.find((one) => one.label.includes(label))
   const shown = new Set<string>()
   for (const { link, toxics, up } of view.links.values()) {
     if (!up) told.push(line(span(`${link}  DOWN: connections are refused`, 'fault')))
-    for (const { toxicType, attributes, hits, live } of toxics) {
-      const key = keyOf(`${link}:${toxicType}`) ?? keyOf(`${link} ${toxicType}`)
+    for (const { toxic, toxicType, attributes, hits, live } of toxics) {
+      const key = frame.switches.find((one) => one.link === link && one.toxic === toxic)
       if (key) shown.add(key.key)
       const settings = Object.entries(attributes).filter(([, value]) => value !== '' && value !== 0).map(([name, value]) => `${name} ${value}`).join(', ')
       const state = hits > 0 ? `struck ${hits === 1 ? 'once' : `${hits} times`}` : live ? 'armed, has not struck' : 'never struck'

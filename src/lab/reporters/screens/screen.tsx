@@ -18,8 +18,10 @@ import { toSvg } from './svg.ts'
 import { worldLines } from './world.ts'
 
 export interface ScreenKey {
-  /** What it does, for the help and the record; for a switch of a fault `LINK:TYPE`. */
+  /** What it does, for the help and the record. */
   label: string
+  /** For the switch of a fault: the rule by its link and its own name. */
+  fault?: { link: string; toxic: string }
   press(): void
   /** For a switch: whether it is on. */
   on?(): boolean
@@ -166,7 +168,7 @@ export function App({ host, feed, size, leave }: AppProps) {
 
   const { columns, rows } = size()
   const hint = hintOf(host, { walk, notice: notice && notice.until > now ? notice.text : '', leaveInMs, over: feed.over })
-  const switches = Object.entries(host.keys).filter(([key]) => /^[1-9]$/.test(key)).map(([key, { label, on }]) => ({ key, label, on: on?.() }))
+  const switches = Object.entries(host.keys).flatMap(([key, { label, fault, on }]) => (fault ? [{ key, label, ...fault, on: on?.() }] : []))
   const frame: Frame = { columns, rows, title: host.title, now: feed.now, walk, hint, switches }
   const { view } = feed
   const layout = host.layout === 'world' || view.orders.size > STORY_ORDERS ? worldLines : paymentLines
@@ -222,7 +224,7 @@ export function App({ host, feed, size, leave }: AppProps) {
 function hintOf(host: AppProps['host'], { walk, notice, leaveInMs, over }: { walk: number | null; notice: string; leaveInMs: number | null; over: boolean }): Line {
   if (notice) return [span(notice, 'title')]
   if (leaveInMs !== null) return [span(`closing in ${Math.max(0, Math.ceil(leaveInMs / 1000))} s, any key keeps it open`, 'title')]
-  const letters = Object.entries(host.keys).filter(([key]) => !/^[1-9]$/.test(key)).map(([key, { label }]) => `${key} ${label}`)
+  const letters = Object.entries(host.keys).filter(([, { fault }]) => !fault).map(([key, { label }]) => `${key} ${label}`)
   const own = walk === null ? ['↑↓ events'] : ['↑↓ events', 'esc back']
   return [span([over ? 'the run has ended' : '', '? keys', 'q leave', ...own, ...(over ? [] : letters)].filter((part) => part !== '').join('   '), 'quiet')]
 }
@@ -233,7 +235,7 @@ function helpLines(view: PaymentView, frame: Frame, keys: ScreenHost['keys']): L
     ['?', 'this help; any key closes it'],
     ['↑ ↓', 'walk the events one by one; page up and down by ten; esc goes back'],
     ['s', 'save what is shown, as text and as SVG'],
-    ...Object.entries(keys).map(([key, { label }]): [string, string] => [key, /^[1-9]$/.test(key) ? `switch the fault ${label} on and off` : label]),
+    ...Object.entries(keys).map(([key, { label, fault }]): [string, string] => [key, fault ? `switch the fault ${label} on and off` : label]),
     ['Ctrl-C', 'interrupt the run'],
   ]
   const glyphs: Line[] = [

@@ -16,7 +16,8 @@ export function worldLines(view: PaymentView, frame: Frame): Line[] {
   const { columns } = frame
   const sections: Section[] = []
   const services = Object.entries(view.urls)
-  if (services.length > 0) sections.push(blank(), { rank: columns < NARROW ? 7 : 2, lines: services.map(([name, url], n) => fitLine(labelled(n === 0 ? 'services' : '', [span(cell(name, 14)), span(url, 'title'), ...traffic(view, name)]), columns - 1)) })
+  const widest = Math.max(0, ...services.map(([name]) => name.length))
+  if (services.length > 0) sections.push(blank(), { rank: columns < NARROW ? 7 : 2, lines: services.map(([name, url], n) => fitLine(labelled(n === 0 ? 'services' : '', [span(cell(name, widest + 2)), span(url, 'title'), ...traffic(view, name)]), columns - 1)) })
   const done = faults(view, frame)
   if (done.length > 0) sections.push(blank(), { rank: 3, lines: done })
   sections.push(blank(), { rank: 4, lines: table(view, columns) })
@@ -76,7 +77,7 @@ function counters(view: PaymentView, columns: number): Line[] {
   const { clicks, answers, payments, charges, declines, refunds, voids, replays, hits } = view.counts
   const facts = [
     [clicks, 'clicks'], [answers, 'answers'], [payments, 'payments'], [charges, 'charges'], [declines, 'declines'], [replays, 'replays'], [refunds, 'refunds'], [voids, 'voids'],
-    [view.notifications.received, 'receipts'], [hits, 'faults struck'], [view.alarms.length, 'alarms'],
+    [view.notifications.received, 'receipts'], [hits, hits === 1 ? 'fault struck' : 'faults struck'], [view.alarms.length, 'alarms'],
   ] as const
   const said = facts.filter(([n], at) => n > 0 || (at >= 2 && at <= 3)).map(([n, noun]) => `${n.toLocaleString('en')} ${noun}`)
   return labelledFlow('so far', said.map((fact) => [span(fact)]), columns)

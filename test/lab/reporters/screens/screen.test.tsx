@@ -153,7 +153,7 @@ describe('the payment screen', () => {
 })
 
 describe('the world screen', () => {
-  const more = { switches: [{ key: '1', label: 'bank:latency', on: false }, { key: '2', label: 'bank:lost_response', on: true }] }
+  const more = { switches: [{ key: '1', label: 'bank:latency', link: 'bank', toxic: 'latency_1', on: false }, { key: '2', label: 'bank:lost_response', link: 'bank', toxic: 'proposed_1', on: true }] }
 
   test.each([60, 80, 100, 160])('at %i columns it lists services, switches, payments and counters', (columns) => {
     const text = shown(linesOf(worldLines, crowd(), columns, 50, more), columns)
@@ -170,6 +170,14 @@ describe('the world screen', () => {
   test('links tell which toxics are on them and how often they struck', () => {
     const text = shown(linesOf(worldLines, doubleClick(), 160, 50), 160)
     expect(text).toContain('bank  × lost response  struck once   then rst, method POST, first 1')
+  })
+
+  test('of two faults of one kind on one link each keeps its own key', () => {
+    const { toxic } = doubleClick().find(({ type }) => type === 'toxic.hit') as unknown as { toxic: string }
+    const two = { switches: [{ key: '1', label: 'bank:lost_response,first=9', link: 'bank', toxic: 'another', on: false }, { key: '2', label: 'bank:lost_response', link: 'bank', toxic, on: true }] }
+    const text = shown(linesOf(worldLines, doubleClick(), 160, 50, two), 160)
+    expect(text).toContain('[1] bank:lost_response,first=9  off')
+    expect(text).toContain('[2] bank  × lost response  struck once')
   })
 })
 
@@ -284,7 +292,7 @@ describe('the live screen', () => {
   })
 
   test('? lists every key, and any key closes the list', async () => {
-    const { press, frame, tell, clock } = show({ keys: { p: { label: 'hold time', press() {} }, 1: { label: 'bank:latency', press() {} } } })
+    const { press, frame, tell, clock } = show({ keys: { p: { label: 'hold time', press() {} }, 1: { label: 'bank:latency', fault: { link: 'bank', toxic: 'latency_1' }, press() {} } } })
     tell(doubleClick())
     await clock.pass(70)
     await press('?')
