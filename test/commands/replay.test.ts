@@ -30,6 +30,14 @@ it('a simulated run comes again byte for byte, and leaves its recording as it wa
   expect(readFileSync(join(runs(), file), 'utf8')).toBe(recorded)
 })
 
+it('one seed, two runs: the same bytes', () => {
+  const run = () => resil(['pay', '--double-click', '--seed', '7', '--sim', '--json'], { cwd })
+  const first = run()
+  expect(first.exit).toBe(0)
+  expect(first.stdout).not.toBe('')
+  expect(run().stdout).toBe(first.stdout)
+})
+
 it('a convicted run is convicted again, and its exit code is that of the verdict', () => {
   const subject = fileURLToPath(new URL('../mutants/unknown-as-failed.mjs', import.meta.url))
   expect(resil(['pay', '--double-click', '--seed', '7', '--sim', '--quiet', '--subject', subject], { cwd }).exit).toBe(1)
