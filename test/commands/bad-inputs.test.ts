@@ -310,8 +310,10 @@ describe('the database file', () => {
   it.each(['deleted', 'replaced'])('G132 a file that is %s while the service runs ends it with 2', async (how) => {
     const db = settled()
     const service = await stand(['pay', 'serve', '--port', '0', '--db', db, ...around.flags])
-    renameSync(db, `${db}.moved`)
-    if (how === 'replaced') copyFileSync(`${db}.moved`, db)
+    if (how === 'replaced') {
+      copyFileSync(db, `${db}.copy`)
+      renameSync(`${db}.copy`, db) // in one step: the service never finds nothing there
+    } else renameSync(db, `${db}.moved`)
     const { exit, stderr } = await service.ended
     expect({ exit, stderr }).toEqual({ exit: 2, stderr: expect.stringMatching(new RegExp(`^resil: .*payments\\.db was ${how} while it was open; stop everything that uses it[^\n]*\n$`)) })
   })

@@ -36,6 +36,12 @@ function childrenOf(parent: number): number[] {
     .map(([pid]) => pid)
 }
 
+/** The keys that the help lists; a frame that was drawn before it does not count. */
+function keysIn(text: string): (string | undefined)[] {
+  const help = text.slice(text.search(/^ {3}q {2,}/m))
+  return [...help.matchAll(/^ {3}(\S+(?: \S)?) {2,}\S/gm)].map((match) => match[1])
+}
+
 describe('the screen on a real terminal', () => {
   test('every key that ? lists does what it says, and leaving prints the verdict on the normal screen', { timeout: 90_000 }, async () => {
     const terminal = openTerminal(SLOW, { columns: 100, cwd })
@@ -44,7 +50,7 @@ describe('the screen on a real terminal', () => {
     let from = terminal.raw.length
     terminal.press('?')
     await terminal.shows(/interrupt the run/, from)
-    const listed = [...plain(terminal.raw.slice(from)).matchAll(/^ {3}(\S+(?: \S)?) {2,}\S/gm)].map((match) => match[1])
+    const listed = keysIn(plain(terminal.raw.slice(from)))
     expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'p', 'f', 'Ctrl-C']))
     from = terminal.raw.length
     terminal.press('?')
@@ -95,7 +101,7 @@ describe('the screen on a real terminal', () => {
       await terminal.shows(shown, from)
     }
     await press('?', /interrupt the run/)
-    const listed = [...plain(terminal.raw.slice(from)).matchAll(/^ {3}(\S+(?: \S)?) {2,}\S/gm)].map((match) => match[1])
+    const listed = keysIn(plain(terminal.raw.slice(from)))
     expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'p', 'f', 'Ctrl-C', '1', '2', '3', '4', '5', '6', '7', '8']))
     await press('?', /\[8\] payments/)
 
