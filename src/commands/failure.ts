@@ -7,8 +7,8 @@ import { stripVTControlCharacters } from 'node:util'
 import { Errors } from '@oclif/core'
 import type { Interfaces } from '@oclif/core'
 import { ResilError } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 import { visible } from '../visible.ts'
-import { nearest } from './text.ts'
 
 export type ExitCode = 0 | 1 | 2 | 3 | 70 | 130
 

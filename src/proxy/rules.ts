@@ -12,6 +12,7 @@
  */
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
+import { suggestion } from '../nearest.ts'
 import { chance } from '../random.ts'
 import type { ToxicSpec } from '../scenario.ts'
 import type { AttributeSpec, AttributeValues, ChunkAction, Draw, RequestAction, ResponseAction, Stream, Toxic } from './toxic.ts'
@@ -358,23 +359,4 @@ function withoutQuery(path: string): string {
 function glob(pattern: string): RegExp {
   const source = pattern.replace(/\*{2,}|\*|[\\^$.|?+()[\]{}]/g, (part) => (part === '*' ? '[^/]*' : part.startsWith('*') ? '.*' : `\\${part}`))
   return new RegExp(`^${source}$`)
-}
-
-/** "did you mean" for a slip of the keyboard, else the list of what there is. */
-function suggestion(word: string, known: readonly string[]): string {
-  const nearest = known.map((name) => ({ name, far: distance(word, name) })).sort((a, b) => a.far - b.far)[0]
-  if (nearest && nearest.far <= Math.max(2, Math.floor(word.length / 3))) return `did you mean ${nearest.name}?`
-  return `there are ${[...known].sort().join(', ')}`
-}
-
-/** Levenshtein's distance, for words of at most 64 letters. */
-function distance(a: string, b: string): number {
-  const word = a.slice(0, 64)
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= word.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (word[i - 1] === b[j - 1] ? 0 : 1)))
-    row = next
-  }
-  return row[b.length]!
 }
