@@ -308,7 +308,7 @@ export class WireBody implements Body {
   async #link(name: string, listen: { port: number }, port: number, host = '127.0.0.1'): Promise<Link> {
     const { clock, log, seed, toxics } = this.#setup
     const said = log.from('proxy')
-    const link = new Link({ name, listen, upstream: { host, port }, rules: new Rules({ link: name, seed, toxics, log: said }), clock, log: said })
+    const link = new Link({ name, listen, upstream: { host, port }, rules: new Rules({ link: name, seed, toxics, clock, log: said }), clock, log: said })
     await link.setEnabled(true)
     this.#links.set(name, link)
     return link

@@ -12,6 +12,8 @@
  * blanks before a colon, other versions than 1.0 and 1.1, a malformed chunk size, an answer that nobody asked for, heads over MAX_HEAD_BYTES.
  */
 
+import type { HeaderEdit } from './toxic.ts'
+
 /** Longest head, and longest trailers, that are framed. */
 export const MAX_HEAD_BYTES = 64 * 1024
 /** Longest line that announces a chunk, its extensions included. */
@@ -30,6 +32,36 @@ export interface Exchange {
   readonly keepAlive: boolean
   /** True when the client waits for an answer before it sends the body (Expect: 100-continue). */
   readonly expects: boolean
+  /** The request's head as text, without its empty line. */
+  readonly head: string
+}
+
+/** The value of the first header of that name (in lower case) in a head; undefined when there is none. */
+export function headerIn(head: string, name: string): string | undefined {
+  for (let from = head.indexOf('\r\n'); from !== -1; ) {
+    const start = from + 2
+    from = head.indexOf('\r\n', start)
+    if (head.charCodeAt(start + name.length) !== COLON || head.slice(start, start + name.length).toLowerCase() !== name) continue
+    return head.slice(start + name.length + 1, from === -1 ? undefined : from).trim()
+  }
+  return undefined
+}
+
+/** The bytes of a whole head with one of its headers changed; every other byte as it was. Bytes that are no whole head come back as they are. */
+export function editedHead(bytes: Buffer, { name, value }: HeaderEdit): Buffer {
+  const text = bytes.toString('latin1')
+  const firstEnd = text.indexOf('\r\n')
+  if (!text.endsWith('\r\n\r\n') || !BEGINS_HEAD.test(text)) return bytes
+  const wanted = name.toLowerCase()
+  let done = value === null
+  const lines = text.slice(firstEnd + 2, -4).split('\r\n').flatMap((line) => {
+    if (line.slice(0, line.indexOf(':')).toLowerCase() !== wanted) return line === '' ? [] : [line]
+    if (done) return []
+    done = true
+    return [`${name}: ${value}`]
+  })
+  if (!done) lines.push(`${name}: ${value}`)
+  return Buffer.from([text.slice(0, firstEnd), ...lines, '', ''].join('\r\n'), 'latin1')
 }
 
 export interface Piece {
@@ -196,6 +228,7 @@ export class HttpTap {
       key: head.values['idempotency-key']?.[0] ?? null,
       keepAlive: !connection.includes('close') && (minor === '1' || connection.includes('keep-alive')),
       expects: head.values['expect']?.some((value) => value.toLowerCase() === '100-continue') ?? false,
+      head: text,
     }
     this.#waiting.push(exchange)
     if (method === 'CONNECT') return { exchange, part: 'head', next: { at: 'opaque' } }
@@ -284,6 +317,8 @@ interface Head {
 
 const CR = 13
 const LF = 10
+const COLON = 58
+const BEGINS_HEAD = /^(?:HTTP\/1\.[01] |[A-Z][A-Z-]* [^\r\n]+ HTTP\/1\.[01]\r\n)/
 const REQUEST_LINE = /^([A-Z][A-Z-]{0,31}) ([!-~\x80-\xff]+) HTTP\/1\.([01])$/
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?$/
 /** Other control characters than TAB and the CRLFs were refused before. */

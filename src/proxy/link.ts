@@ -8,7 +8,7 @@
  * While a rule asks for message boundaries, a head is held until it is whole; otherwise nothing is held.
  *
  * Not guaranteed: an RST that arrives together with data is read by Node as a FIN, and is passed on as one. A service that cannot be reached
- * shows as a connection that is accepted and then reset; only setEnabled(false) refuses.
+ * shows as a connection that is accepted and then reset; only setEnabled(false), and a rule that closes the listener for all, refuse.
  */
 import { STATUS_CODES } from 'node:http'
 import { connect, createServer } from 'node:net'
@@ -17,12 +17,13 @@ import type { Cancel, Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import type { HttpResponse } from '../network.ts'
-import { HttpTap } from './http-tap.ts'
+import { editedHead, headerIn, HttpTap } from './http-tap.ts'
 import type { Exchange, Piece } from './http-tap.ts'
 import { Pipe } from './pipe.ts'
 import type { Item } from './pipe.ts'
-import type { Decision, HostileLink, Rule, Rules, RulesChange, Subject } from './rules.ts'
-import type { Cut, ResponseAction } from './toxic.ts'
+import { noHeader } from './rules.ts'
+import type { Decision, Fate, HostileLink, Rule, Rules, RulesChange, Subject } from './rules.ts'
+import type { Cut, HeaderEdit, RequestAction, ResponseAction } from './toxic.ts'
 
 /** Bytes queued in one direction of a connection before its source is read no further. */
 export const QUEUE_BYTES = 1024 * 1024
@@ -38,6 +39,8 @@ const DRAIN_MS = 30_000
 const LINGER_MS = 1000
 /** Longest wait for written bytes to leave before a connection ends. */
 const FLUSH_MS = 1000
+/** Between attempts to listen again after an outage, while somebody else has the port. */
+const LISTEN_RETRY_MS = 100
 /** Between the last byte and an RST: what arrives together is read as a FIN by Node and others. A client in this process has read by then in any case. */
 const RESET_GAP_MS = 2
 
@@ -63,6 +66,12 @@ export class Link implements HostileLink {
   readonly #host: string
   #port: number
   #server: Server | undefined
+  #enabled = false
+  /** Sockets whose way to the service is delayed. */
+  readonly #early = new Set<Socket>()
+  /** Requests that let another one go ahead, by the rule that says so: one each. */
+  readonly #yielding: Yielding = new Map()
+  #nextPhase: Cancel = () => {}
   #changing: Promise<void> = Promise.resolve()
   #connectionNumber = 0
   #exchangeNumber = 0
@@ -74,6 +83,8 @@ export class Link implements HostileLink {
     this.#host = setup.listen.host ?? '127.0.0.1'
     this.#port = setup.listen.port
     setup.rules.watch((change) => {
+      const { rule } = changeOf(change)
+      if (rule.toxic.onListen) this.#look()
       for (const connection of this.#connections) connection.rulesChanged(change)
     })
   }
@@ -90,9 +101,44 @@ export class Link implements HostileLink {
 
   /** Off: refuses connections, and closes those that are open. Throws PORT_BUSY or LISTEN_FAILED when it cannot listen. */
   setEnabled(on: boolean): Promise<void> {
-    const change = this.#changing.then(() => (on ? this.#open() : this.#shut()))
+    const change = this.#changing.then(() => this.#turn(on))
     this.#changing = change.catch(() => {}) // told to this caller; the next change begins anew
     return change
+  }
+
+  async #turn(on: boolean): Promise<void> {
+    if (on) {
+      if (this.#enabled) return
+      await this.#listen()
+      this.#enabled = true
+      await this.#heed()
+    } else {
+      this.#enabled = false
+      this.#nextPhase()
+      await this.#shut('fin')
+    }
+  }
+
+  /** A rule may close the listener, or let it open again. */
+  #look(): void {
+    this.#changing = this.#changing.then(() => this.#heed())
+  }
+
+  /** Does what the rules say of the listener, and looks again when they will say something else. */
+  async #heed(): Promise<void> {
+    this.#nextPhase()
+    if (!this.#enabled) return
+    const { open, cut, forMs, by } = this.rules.listening
+    let again = forMs
+    if (!open) {
+      if (this.#server) this.rules.refused(by!)
+      await this.#shut(cut ? 'rst' : undefined)
+    } else {
+      await this.#listen().catch(() => {
+        again = LISTEN_RETRY_MS
+      })
+    }
+    if (again !== Number.POSITIVE_INFINITY) this.#nextPhase = this.#setup.clock.after(again, () => this.#look())
   }
 
   /** As setEnabled(false): nothing is left behind. */
@@ -100,7 +146,7 @@ export class Link implements HostileLink {
     return this.setEnabled(false)
   }
 
-  async #open(): Promise<void> {
+  async #listen(): Promise<void> {
     if (this.#server) return
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client))
     server.maxConnections = MAX_CONNECTIONS
@@ -120,18 +166,52 @@ export class Link implements HostileLink {
     this.#server = server
   }
 
-  async #shut(): Promise<void> {
+  /** Takes no more connections; ends those that are open `how`, or leaves them when undefined. */
+  async #shut(how: 'fin' | 'rst' | undefined): Promise<void> {
     const server = this.#server
     this.#server = undefined
-    for (const end of this.#copies) end()
     const closed = server && new Promise((resolve) => server.close(resolve))
-    for (const connection of this.#connections) connection.destroy()
+    if (how === undefined) return // it is closed to newcomers at once, and for good when the last connection has ended
+    for (const end of this.#copies) end()
+    for (const socket of this.#early) socket.destroy()
+    for (const connection of this.#connections) connection.destroy(how)
     await closed
   }
 
   #accept(client: Socket): void {
-    const connection: Connection = new Connection(client, ++this.#connectionNumber, {
+    const number = ++this.#connectionNumber
+    const address = client.remoteAddress ?? ''
+    let delayMs = 0
+    for (const { action, decision } of this.rules.connect({ connection: number, client: address, exchange: null, method: '', path: '', header: noHeader })) {
+      decision.hit(action)
+      if (action.do === 'refuse') {
+        client.on('error', () => {}) // it is gone already
+        client.resetAndDestroy()
+        return
+      }
+      delayMs += action.ms
+    }
+    if (delayMs === 0) return this.#connect(client, number, address)
+    client.pause()
+    this.#early.add(client)
+    const cancel = this.#setup.clock.after(delayMs, () => {
+      this.#early.delete(client)
+      client.off('error', gone).off('close', gone)
+      this.#connect(client, number, address)
+      client.resume()
+    })
+    const gone = () => {
+      cancel()
+      this.#early.delete(client)
+    }
+    client.on('error', gone).on('close', gone)
+  }
+
+  #connect(client: Socket, number: number, address: string): void {
+    const connection: Connection = new Connection(client, number, {
       ...this.#setup,
+      address,
+      yielding: this.#yielding,
       nextExchange: () => ++this.#exchangeNumber,
       sendCopy: (bytes, afterMs, sent) => this.#sendCopy(bytes, afterMs, sent),
       ended: () => this.#connections.delete(connection),
@@ -166,7 +246,14 @@ export class Link implements HostileLink {
   }
 }
 
+type Yielding = Map<Rule, { connection: Connection; go(): void }>
+
+const changeOf = (change: RulesChange) => ('added' in change ? { kind: 'added', rule: change.added } : 'removed' in change ? { kind: 'removed', rule: change.removed } : { kind: 'updated', rule: change.updated }) as { kind: 'added' | 'removed' | 'updated'; rule: Rule }
+
 interface ConnectionSetup extends LinkSetup {
+  /** The client's. */
+  address: string
+  yielding: Yielding
   nextExchange(): number
   sendCopy(bytes: Buffer, afterMs: number, sent: () => void): void
   ended(): void
@@ -179,19 +266,26 @@ interface Turn {
   readonly openedAt: number
   status: number
   requestIsWhole: boolean
+  /** How long the request is held, and what changes in its head. */
+  holdMs: number
+  edits: HeaderEdit[]
+  /** Lets the one go that this request overtakes, once it is whole. */
+  overtaken: (() => void) | undefined
   /** The request in so far as it is to be sent again. */
   copy: { parts: Buffer[]; bytes: number; send(all: Buffer): void } | undefined
   /** What the client gets in place of an answer of the service, when its turn has come and it is ready. */
-  instead: { do: 'answer'; response: HttpResponse; ready: boolean } | { do: 'lose'; how: Cut; ready: boolean } | undefined
+  instead: (({ do: 'answer'; response: HttpResponse } | { do: 'lose'; how: Cut }) & { ready: boolean; /** Not before this long. */ heldMs: number }) | undefined
 }
 
-/** What becomes of the response that is being read. */
+/** What becomes of the body of the response that is being read; each byte comes `holdMs` late. */
 type Answering =
-  | { do: 'pass' }
+  | { do: 'pass'; holdMs: number }
   | { do: 'drop' }
-  | { do: 'truncate'; left: number; how: Cut; decision: Decision; action: ResponseAction }
+  | { do: 'truncate'; left: number; how: Cut; decision: Decision; action: ResponseAction; holdMs: number }
   /** The body is held back until it is whole, or too long. */
-  | { do: 'collect'; parts: Buffer[]; bytes: number; decision: Decision; action: ResponseAction & { do: 'truncate' | 'dribble' } }
+  | { do: 'collect'; parts: Buffer[]; bytes: number; decision: Decision; action: ResponseAction & { do: 'truncate' | 'dribble' }; holdMs: number }
+
+const PASS: Answering = { do: 'pass', holdMs: 0 }
 
 const EMPTY = Buffer.alloc(0)
 
@@ -208,7 +302,7 @@ class Connection {
   readonly #turns: Turn[] = []
   /** Exchanges whose end the journal does not have yet. */
   readonly #open = new Map<Exchange, Turn>()
-  #answering: Answering = { do: 'pass' }
+  #answering: Answering = PASS
   /** No new request is passed on. */
   #requestsStopped = false
   /** No response is passed on. */
@@ -230,8 +324,8 @@ class Connection {
     this.#number = number
     this.#setup = setup
     this.#tap = new HttpTap(setup.nextExchange)
-    const { clock, rules, log, name } = setup
-    const pipe = { clock, rules, connection: number, cut: (how: Cut) => this.#cutBoth(how) }
+    const { clock, rules, log, name, address } = setup
+    const pipe = { clock, rules, connection: number, client: address, subjectOf: (exchange: Exchange) => this.#subject(exchange), cut: (how: Cut) => this.#cutBoth(how) }
     this.#up = new Pipe({ ...pipe, stream: 'upstream', deliver: (item) => this.#toService(item) })
     this.#down = new Pipe({ ...pipe, stream: 'downstream', deliver: (item) => this.#toClient(item) })
     log.emit('connection.opened', { link: name, connection: number })
@@ -254,30 +348,45 @@ class Connection {
   }
 
   rulesChanged(change: RulesChange): void {
-    if ('added' in change) {
-      if (change.added.toxic.onChunk) this.#pipeOf(change.added).add(change.added)
+    const { kind, rule } = changeOf(change)
+    const onBytes = rule.toxic.onChunk ?? rule.toxic.onEnd
+    if (kind === 'added') {
+      if (onBytes) this.#pipeOf(rule).add(rule)
       return
     }
-    const rule = change.removed
-    this.#pipeOf(rule).remove(rule)
+    if (onBytes && kind === 'removed') this.#pipeOf(rule).remove(rule)
+    else if (onBytes) this.#pipeOf(rule).update(rule)
+    if (rule.toxic.onRequest) {
+      this.#up.hurry()
+      for (const turn of this.#turns) if (turn.instead) turn.instead.heldMs = 0
+      this.#advance()
+    }
     if (rule.toxic.onResponse) {
       this.#down.hurry()
       if (this.#answering.do === 'collect' && this.#answering.decision.rule === rule) this.#passCollected(this.#answering)
-      else if (this.#answering.do === 'truncate' && this.#answering.decision.rule === rule) this.#answering = { do: 'pass' }
+      else if (this.#answering.do === 'truncate' && this.#answering.decision.rule === rule) this.#answering = PASS
     }
     this.#releaseHeads()
     this.#settle()
   }
 
   /** The link goes down. */
-  destroy(): void {
+  destroy(how: 'fin' | 'rst'): void {
     this.#endedBy ??= 'toxic'
+    this.#how = how
     this.#stop()
-    this.#cutExchanges('fin', 'toxic')
+    this.#cutExchanges(how, 'toxic')
     this.#up.discard()
     this.#down.discard()
-    this.#client.destroy()
-    this.#service.destroy()
+    for (const socket of [this.#client, this.#service]) {
+      if (how === 'rst' && !socket.connecting && !socket.destroyed) socket.resetAndDestroy()
+      else socket.destroy()
+    }
+  }
+
+  #subject(exchange: Exchange): Subject {
+    const { number, method, path, head } = exchange
+    return { connection: this.#number, client: this.#setup.address, exchange: number, method, path, header: (name) => headerIn(head, name) }
   }
 
   // from the client to the service
@@ -298,41 +407,84 @@ class Connection {
     }
     // What belongs to no exchange that was begun ends with the requests; the rest of a request whose answer came early still passes.
     if (this.#requestsStopped && !turn) return
-    this.#up.push({ is: 'bytes', bytes: piece.bytes, exchange: piece.exchange, last: piece.last })
+    const bytes = piece.part === 'head' && turn ? turn.edits.reduce(editedHead, piece.bytes) : piece.bytes
+    this.#up.push({ is: 'bytes', bytes, exchange: piece.exchange, last: piece.last }, piece.part === 'head' ? turn?.holdMs : 0)
     if (!turn) return
     if (turn.copy) {
-      turn.copy.bytes += piece.bytes.length
+      turn.copy.bytes += bytes.length
       if (turn.copy.bytes > COPY_BYTES) turn.copy = undefined
-      else turn.copy.parts.push(piece.bytes)
+      else turn.copy.parts.push(bytes)
     }
     if (piece.last) this.#requestWhole(turn)
   }
 
   #begin(exchange: Exchange): void {
     const { name, log, clock, rules } = this.#setup
-    const subject: Subject = { connection: this.#number, exchange: exchange.number, method: exchange.method, path: exchange.path }
-    const turn: Turn = { exchange, subject, openedAt: clock.monotonic(), status: 0, requestIsWhole: false, copy: undefined, instead: undefined }
+    const subject = this.#subject(exchange)
+    const turn: Turn = { exchange, subject, openedAt: clock.monotonic(), status: 0, requestIsWhole: false, holdMs: 0, edits: [], overtaken: undefined, copy: undefined, instead: undefined }
     this.#turns.push(turn)
     this.#open.set(exchange, turn)
     log.emit('exchange.opened', { link: name, connection: this.#number, exchange: exchange.number, method: exchange.method, path: exchange.path, key: exchange.key })
-    const fate = rules.request(subject)
-    if (!fate) return
-    const { action, decision } = fate
-    if (action.do === 'duplicate') {
-      turn.copy = { parts: [], bytes: 0, send: (all) => this.#setup.sendCopy(all, action.afterMs, () => decision.hit(action)) }
-      return
+    for (const fate of rules.request(subject)) this.#befall(turn, fate)
+  }
+
+  #befall(turn: Turn, { action, decision }: Fate<RequestAction>): void {
+    switch (action.do) {
+      case 'hold':
+        turn.holdMs += action.ms
+        return decision.hit(action)
+      case 'edit':
+        turn.edits.push(action.edit)
+        return decision.hit(action)
+      case 'yield':
+        return this.#yield(turn, decision, action)
+      case 'duplicate':
+        turn.copy = { parts: [], bytes: 0, send: (all) => this.#setup.sendCopy(all, turn.holdMs + action.afterMs, () => decision.hit(action)) }
+        return
     }
     decision.hit(action)
-    this.#tap.withdraw(exchange)
-    turn.instead = action.do === 'answer' ? { ...action, ready: exchange.expects } : { ...action, ready: true }
+    this.#tap.withdraw(turn.exchange)
+    const heldMs = turn.holdMs
+    turn.instead = action.do === 'answer' ? { ...action, ready: turn.exchange.expects, heldMs } : { ...action, ready: true, heldMs }
     if (action.do === 'lose') this.#requestsStopped = true
+    if (heldMs > 0) {
+      this.#later(heldMs, () => {
+        turn.instead!.heldMs = 0
+        this.#advance()
+        this.#settle()
+      })
+    }
     this.#advance()
+  }
+
+  /** Two requests of one rule change places: the first waits until the second has gone ahead, on another connection. */
+  #yield(turn: Turn, decision: Decision, action: RequestAction & { do: 'yield' }): void {
+    const { yielding } = this.#setup
+    const { rule } = decision
+    const waiting = yielding.get(rule)
+    if (waiting && waiting.connection !== this) {
+      yielding.delete(rule)
+      turn.overtaken = waiting.go
+    } else if (!waiting) {
+      turn.holdMs += action.atMostMs
+      const go = () => {
+        decision.hit(action)
+        this.#up.hurry()
+      }
+      const entry = { connection: this as Connection, go }
+      yielding.set(rule, entry)
+      this.#later(action.atMostMs, () => {
+        if (yielding.get(rule) === entry) yielding.delete(rule)
+      })
+    }
   }
 
   #requestWhole(turn: Turn): void {
     turn.requestIsWhole = true
     turn.copy?.send(Buffer.concat(turn.copy.parts))
     turn.copy = undefined
+    this.#up.settle()
+    turn.overtaken?.()
     this.#cutNow()
     if (turn.instead) {
       turn.instead.ready = true
@@ -361,7 +513,7 @@ class Connection {
   }
 
   #toService(item: Item): void {
-    if (item.is === 'cut') return this.#reset(this.#service)
+    if (item.is === 'cut') return item.both ? this.#cutBoth(item.how) : this.#reset(this.#service)
     if (this.#service.destroyed || this.#service.writableEnded) return
     if (item.is === 'end') this.#service.end()
     else if (item.bytes.length > 0) this.#service.write(item.bytes)
@@ -390,32 +542,47 @@ class Connection {
 
   #judge(turn: Turn, head: Piece): Answering {
     turn.status = head.status ?? 0
-    const fate = this.#setup.rules.response(turn.subject)
-    if (!fate) return { do: 'pass' }
-    const { action, decision } = fate
-    if (action.do === 'lose') {
+    let holdMs = 0
+    let bodyMs = 0
+    let last: Fate<ResponseAction> | undefined
+    let bytes = head.bytes
+    for (const fate of this.#setup.rules.response(turn.subject)) {
+      const { action, decision } = fate
+      if (action.do !== 'hold' && action.do !== 'edit') {
+        last = fate
+        continue
+      }
       decision.hit(action)
+      if (action.do === 'edit') bytes = editedHead(bytes, action.edit)
+      else if (action.body) bodyMs += action.ms
+      else holdMs += action.ms
+    }
+    const { action, decision } = last ?? {}
+    if (action?.do === 'lose') {
+      decision!.hit(action)
       this.#stop()
-      const cut = () => this.#down.push({ is: 'cut', how: action.how, by: 'toxic' })
+      const cut = () => this.#down.push({ is: 'cut', how: action.how, by: 'toxic' }, holdMs)
       if (turn.requestIsWhole) cut()
       else this.#onceWhole = cut
       return { do: 'drop' }
     }
-    if (head.last) return { do: 'pass' } // there is no body
-    if (action.do === 'dribble') return { do: 'collect', parts: [], bytes: 0, decision, action }
-    if ('fraction' in action && head.bodyBytes === undefined) return { do: 'collect', parts: [], bytes: 0, decision, action }
+    this.#pass({ ...head, bytes }, holdMs)
+    const body = holdMs + bodyMs
+    if (!action || !decision || action.do === 'hold' || action.do === 'edit' || head.last) return { do: 'pass', holdMs: body }
+    if (action.do === 'dribble') return { do: 'collect', parts: [], bytes: 0, decision, action, holdMs: body }
+    if ('fraction' in action && head.bodyBytes === undefined) return { do: 'collect', parts: [], bytes: 0, decision, action, holdMs: body }
     const left = 'bytes' in action ? action.bytes : Math.floor(action.fraction * head.bodyBytes!)
-    return { do: 'truncate', left, how: action.how, decision, action }
+    return { do: 'truncate', left, how: action.how, decision, action, holdMs: body }
   }
 
   #answer(turn: Turn, piece: Piece): void {
     const answering = this.#answering
-    if (answering.do === 'drop') return
-    if (answering.do === 'pass' || piece.part === 'head') return this.#pass(piece)
+    if (answering.do === 'drop' || piece.part === 'head') return // a head was passed as soon as it was judged
+    if (answering.do === 'pass') return this.#pass(piece, answering.holdMs)
     if (answering.do === 'truncate') {
       if (piece.bytes.length > answering.left) return this.#truncate([piece.bytes], answering.left, answering)
       answering.left -= piece.bytes.length
-      return this.#pass(piece)
+      return this.#pass(piece, answering.holdMs)
     }
     answering.parts.push(piece.bytes)
     answering.bytes += piece.bytes.length
@@ -423,51 +590,51 @@ class Connection {
   }
 
   #collected(answering: Answering & { do: 'collect' }, exchange: Exchange, whole: boolean): void {
-    const { action, decision, parts, bytes } = answering
+    const { action, decision, parts, bytes, holdMs } = answering
     if (action.do === 'truncate') {
       const counted = whole ? bytes : HOLD_BYTES
       const left = 'fraction' in action ? Math.floor(action.fraction * counted) : action.bytes
-      if (left < bytes) return this.#truncate(parts, left, { how: action.how, decision, action })
+      if (left < bytes) return this.#truncate(parts, left, { how: action.how, decision, action, holdMs })
       return this.#passCollected(answering, whole)
     }
     if (bytes === 0) return this.#passCollected(answering, whole)
-    this.#answering = { do: 'pass' }
+    this.#answering = PASS
     decision.hit(action)
     const all = Buffer.concat(parts)
     const size = Math.ceil(all.length / action.pieces)
     for (let i = 0; i * size < all.length; i++) {
       const from = i * size
-      this.#down.push({ is: 'bytes', bytes: all.subarray(from, from + size), exchange, last: whole && from + size >= all.length }, (action.overMs * (i + 1)) / action.pieces)
+      this.#down.push({ is: 'bytes', bytes: all.subarray(from, from + size), exchange, last: whole && from + size >= all.length }, holdMs + (action.overMs * (i + 1)) / action.pieces)
     }
   }
 
   /** What was held back goes as it is. */
   #passCollected(answering: Answering & { do: 'collect' }, whole = false): void {
-    this.#answering = { do: 'pass' }
-    this.#down.push({ is: 'bytes', bytes: Buffer.concat(answering.parts), exchange: this.#turns[0]!.exchange, last: whole })
+    this.#answering = PASS
+    this.#down.push({ is: 'bytes', bytes: Buffer.concat(answering.parts), exchange: this.#turns[0]!.exchange, last: whole }, answering.holdMs)
   }
 
-  #truncate(parts: Buffer[], bytes: number, { how, decision, action }: { how: Cut; decision: Decision; action: ResponseAction }): void {
+  #truncate(parts: Buffer[], bytes: number, { how, decision, action, holdMs }: { how: Cut; decision: Decision; action: ResponseAction; holdMs: number }): void {
     decision.hit(action)
     this.#answering = { do: 'drop' }
-    this.#down.push({ is: 'bytes', bytes: Buffer.concat(parts).subarray(0, bytes), exchange: this.#turns[0]!.exchange, last: false })
+    this.#down.push({ is: 'bytes', bytes: Buffer.concat(parts).subarray(0, bytes), exchange: this.#turns[0]!.exchange, last: false }, holdMs)
     this.#stop()
     this.#down.push({ is: 'cut', how, by: 'toxic' })
   }
 
-  #pass(piece: Piece): void {
-    this.#down.push({ is: 'bytes', bytes: piece.bytes, exchange: piece.exchange, last: piece.last && piece.part !== 'interim' })
+  #pass(piece: Piece, afterMs = 0): void {
+    this.#down.push({ is: 'bytes', bytes: piece.bytes, exchange: piece.exchange, last: piece.last && piece.part !== 'interim' }, afterMs)
   }
 
   #responseEnded(): void {
     this.#turns.shift()
-    this.#answering = { do: 'pass' }
+    this.#answering = PASS
     this.#advance()
   }
 
   /** Gives those whose turn has come what they get in place of an answer; and lets go of a service that has nothing left to do for this client. */
   #advance(): void {
-    for (let turn = this.#turns[0]; turn?.instead?.ready && !this.#responsesStopped; turn = this.#turns[0]) {
+    for (let turn = this.#turns[0]; turn?.instead?.ready && turn.instead.heldMs === 0 && !this.#responsesStopped; turn = this.#turns[0]) {
       this.#turns.shift()
       const { exchange, instead } = turn
       if (instead.do === 'answer') {
@@ -510,7 +677,7 @@ class Connection {
   }
 
   #toClient(item: Item): void {
-    if (item.is === 'cut') return this.#cutClient(item.how, item.by)
+    if (item.is === 'cut') return item.both ? this.#cutBoth(item.how) : this.#cutClient(item.how, item.by)
     if (this.#client.destroyed || this.#client.writableEnded) return
     if (item.is === 'end') {
       this.#cutExchanges('fin', this.#endedBy ?? 'service')

@@ -8,22 +8,26 @@
  */
 import type { Cancel, Clock } from '../clock.ts'
 import type { Exchange } from './http-tap.ts'
-import type { Decision, Rule, Rules } from './rules.ts'
-import type { Cut, Stream } from './toxic.ts'
+import { noHeader } from './rules.ts'
+import type { Decision, Rule, Rules, Subject } from './rules.ts'
+import type { ChunkAction, Cut, Stream } from './toxic.ts'
 
 export type Item =
   | { is: 'bytes'; bytes: Buffer; exchange: Exchange | null; /** The message ends with them. */ last: boolean }
   /** FIN: waits behind the bytes before it. */
   | { is: 'end' }
-  /** The connection ends here, behind the bytes before it. */
-  | { is: 'cut'; how: Cut; by: 'toxic' | 'client' | 'service' }
+  /** The connection ends here, behind the bytes before it; on both sides when a rule on bytes says so. */
+  | { is: 'cut'; how: Cut; by: 'toxic' | 'client' | 'service'; both?: true }
 
 export interface PipeSetup {
   clock: Clock
   rules: Rules
   stream: Stream
-  /** The connection's number. */
+  /** The connection's number, and its client's address. */
   connection: number
+  client: string
+  /** What a rule is asked about an exchange. */
+  subjectOf(exchange: Exchange): Subject
   deliver(item: Item): void
   /** A rule on bytes ends the whole connection. */
   cut(how: Cut): void
@@ -107,6 +111,11 @@ export class Pipe {
     this.#connect()
   }
 
+  /** The rule does something else now: it decides anew, and what it held passes. */
+  update(rule: Rule): void {
+    this.#stages.find((each) => each.rule === rule)?.renew()
+  }
+
   /** Drops what is held and whatever comes: nobody will read it. Ends all timers. */
   discard(): void {
     this.#discarding = true
@@ -131,7 +140,7 @@ class Queue implements Target {
   readonly #held: { bytes: number }
   #items: { item: Item; due: number }[] = []
   #first = 0
-  #lastDue = 0
+  #lastDue = Number.NEGATIVE_INFINITY
   #cancel: Cancel | undefined
 
   constructor(clock: Clock, held: { bytes: number }) {
@@ -161,6 +170,11 @@ class Queue implements Target {
   /** Passes it on `ms` after the one before it, at the earliest `ms` from now. */
   holdBehind(item: Item, ms: number): void {
     this.#append(item, Math.max(this.#clock.monotonic(), this.isEmpty ? 0 : this.#lastDue) + ms)
+  }
+
+  /** Passes it on at once, or `ms` after the one before it when that is later. */
+  space(item: Item, ms: number): void {
+    this.#append(item, Math.max(this.#clock.monotonic(), this.#lastDue + ms))
   }
 
   flush(): void {
@@ -209,6 +223,8 @@ class Stage implements Target {
   readonly #setup: PipeSetup
   #decidedFor: Exchange | 'connection' | undefined
   #decision: Decision | undefined
+  /** Bytes of the connection, or of the exchange, that the rule was asked about. */
+  #seen = 0
   /** How the connection ends because bytes are missing; it must not go on without this rule. */
   #owes: Cut | undefined
   #cutting = false
@@ -222,24 +238,14 @@ class Stage implements Target {
 
   push(item: Item): void {
     if (this.#cutting) return
-    if (item.is !== 'bytes' || item.bytes.length === 0) return this.queue.push(item)
-    const action = this.#decide(item.exchange)?.chunk(item.bytes.length, item.exchange?.number ?? null)
-    if (!action) return this.queue.push(item)
-    switch (action.do) {
-      case 'delay':
-        return this.queue.hold(item, action.ms)
-      case 'pace':
-        return this.#pace(item, action.bytesPerMs)
-      case 'swallow':
-        this.#owes = 'fin'
-        if (action.closeAfterMs !== null) this.#cutAfter(action.closeAfterMs, 'fin')
-        return
-      case 'cut':
-        this.#cutting = true
-        this.#owes = action.how
-        this.queue.drop()
-        return this.#cutAfter(action.afterMs, action.how)
-    }
+    if (item.is === 'end') return this.#end(item)
+    if (item.is === 'cut' || item.bytes.length === 0) return this.queue.push(item)
+    const decision = this.#decide(item.exchange)
+    if (!decision) return this.queue.push(item)
+    const action = decision.chunk(item.bytes.length, this.#seen, item.exchange?.number ?? null)
+    this.#seen += item.bytes.length
+    if (action) this.#carryOut(action, item)
+    else this.queue.push(item)
   }
 
   /** The rule is gone. */
@@ -249,21 +255,78 @@ class Stage implements Target {
     if (this.#owes) this.#setup.cut(this.#owes)
   }
 
+  renew(): void {
+    this.#decidedFor = undefined
+    this.queue.flush()
+  }
+
   drop(): void {
     this.#cancel?.()
     this.queue.drop()
+  }
+
+  #carryOut(action: ChunkAction, item: Item & { is: 'bytes' }): void {
+    switch (action.do) {
+      case 'delay':
+        return this.queue.hold(item, action.ms)
+      case 'pace':
+        return this.#pace(item, action.bytesPerMs)
+      case 'slice':
+        return this.#slice(item, action.sizes, action.everyMs)
+      case 'flip': {
+        const bytes = Buffer.from(item.bytes)
+        for (const { at, xor } of action.places) bytes[at]! ^= xor
+        return this.queue.push({ ...item, bytes })
+      }
+      case 'drop':
+        return
+      case 'swallow':
+        this.#owes = 'fin'
+        if (action.closeAfterMs !== null) this.#cutAfter(action.closeAfterMs, 'fin')
+        return
+      case 'limit':
+        this.#cutting = true
+        this.queue.push({ ...item, bytes: item.bytes.subarray(0, action.bytes), last: false })
+        return this.queue.push({ is: 'cut', how: action.how, by: 'toxic', both: true })
+      case 'cut':
+        return this.#cut(action.afterMs, action.how)
+    }
+  }
+
+  #end(item: Item): void {
+    const action = this.rule.toxic.onEnd && !this.rule.targeted ? this.#decide(null)?.end() : undefined
+    if (action?.do === 'delayEnd') this.queue.hold(item, action.ms)
+    else if (action?.do === 'cut') this.#cut(action.afterMs, action.how)
+    else this.queue.push(item)
+  }
+
+  #cut(afterMs: number, how: Cut): void {
+    this.#cutting = true
+    this.#owes = how
+    this.queue.drop()
+    this.#cutAfter(afterMs, how)
   }
 
   #decide(exchange: Exchange | null): Decision | undefined {
     const about = this.rule.targeted ? exchange : 'connection'
     if (about === null) return undefined
     if (about !== this.#decidedFor) {
-      const { rules, connection } = this.#setup
+      const { rules, connection, client, subjectOf } = this.#setup
+      if (about !== 'connection') this.#seen = 0
       this.#decidedFor = about
-      const subject = about === 'connection' ? { connection, exchange: null, method: '', path: '' } : { connection, exchange: about.number, method: about.method, path: about.path }
-      this.#decision = rules.decide(this.rule, subject)
+      this.#decision = rules.decide(this.rule, about === 'connection' ? { connection, client, exchange: null, method: '', path: '', header: noHeader } : subjectOf(about))
     }
     return this.#decision
+  }
+
+  /** In pieces of the given sizes; those that are due together leave together. */
+  #slice(item: Item & { is: 'bytes' }, sizes: readonly number[], everyMs: number): void {
+    let from = 0
+    for (const size of sizes) {
+      const to = from + size
+      this.queue.space({ ...item, bytes: item.bytes.subarray(from, to), last: item.last && to >= item.bytes.length }, everyMs)
+      from = to
+    }
   }
 
   #pace(item: Item & { is: 'bytes' }, bytesPerMs: number): void {

@@ -14,9 +14,9 @@ import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { outcomeOf, problem } from '../network.ts'
 import type { CallOptions, HttpRequest, HttpResponse, Network, Outcome, Service } from '../network.ts'
-import { Rules } from './rules.ts'
-import type { HostileLink, Rule, Subject } from './rules.ts'
-import type { Cut, Stream, Toxic } from './toxic.ts'
+import { noHeader, Rules } from './rules.ts'
+import type { Fate, HostileLink, Rule, Subject } from './rules.ts'
+import type { Cut, HeaderEdit, RequestAction, ResponseAction, Stream, Toxic } from './toxic.ts'
 
 /** Which message of an exchange passes the rules. */
 export type Turn = 'request' | 'response'
@@ -55,7 +55,7 @@ export class SimulatedNetwork implements Network {
       return Promise.reject(error)
     }
     if (options.signal?.aborted) return Promise.resolve(outcomeOf(new ResilError('ABORTED', `${request.method} ${request.path} to ${service} was given up before it was sent`), 0))
-    if (!link.enabled) return Promise.resolve(outcomeOf(new ResilError('REFUSED', `${service} refused the connection`), 0))
+    if (!link.takesConnections()) return Promise.resolve(outcomeOf(new ResilError('REFUSED', `${service} refused the connection`), 0))
     return new Promise((resolve) => new Exchange(this.#setup, link, request, options, resolve).begin())
   }
 
@@ -75,13 +75,24 @@ class SimulatedLink implements HostileLink {
   readonly open = new Set<Exchange>()
   enabled = true
   exchanges = 0
+  /** A request that lets another one go ahead, by the rule that says so. */
+  readonly yielding = new Map<Rule, () => void>()
 
-  constructor(name: string, { seed, toxics, log }: SimulatedSetup) {
+  constructor(name: string, { seed, toxics, clock, log }: SimulatedSetup) {
     this.name = name
-    this.rules = new Rules({ link: name, seed, toxics, log })
+    this.rules = new Rules({ link: name, seed, toxics, clock, log })
     this.rules.watch((change) => {
-      if ('removed' in change) for (const exchange of [...this.open]) exchange.release(change.removed)
+      const rule = 'added' in change ? change.added : 'removed' in change ? change.removed : change.updated
+      if (!('added' in change)) for (const exchange of [...this.open]) exchange.release(rule)
+      if (rule.toxic.onListen) for (const exchange of [...this.open]) exchange.heedListening()
     })
+  }
+
+  takesConnections(): boolean {
+    if (!this.enabled) return false
+    const { by } = this.rules.listening
+    if (by) this.rules.refused(by)
+    return !by
   }
 
   setEnabled(on: boolean): Promise<void> {
@@ -94,13 +105,14 @@ class SimulatedLink implements HostileLink {
 class Exchange {
   readonly #setup: SimulatedSetup
   readonly #link: SimulatedLink
-  readonly #request: HttpRequest
+  #request: HttpRequest
   readonly #options: CallOptions
   readonly #resolve: (outcome: Outcome<HttpResponse>) => void
   readonly #number: number
   readonly #subject: Subject
   readonly #startedAt: number
   #cancelTimeout: Cancel = () => {}
+  #cancelListening: Cancel = () => {}
   /** The caller has its outcome. */
   #told = false
   /** The journal has the end of it. */
@@ -117,7 +129,7 @@ class Exchange {
     this.#options = options
     this.#resolve = resolve
     this.#number = ++link.exchanges
-    this.#subject = { connection: this.#number, exchange: this.#number, method: request.method, path: request.path }
+    this.#subject = { connection: this.#number, client: CLIENT, exchange: this.#number, method: request.method, path: request.path, header: (name) => valueOf(request.headers, name) }
     this.#startedAt = setup.clock.monotonic()
   }
 
@@ -127,7 +139,11 @@ class Exchange {
     this.#setup.log.emit('exchange.opened', { link: this.#link.name, connection: this.#number, exchange: this.#number, method, path, key: headers['idempotency-key'] ?? null })
     this.#cancelTimeout = this.#setup.clock.after(this.#options.timeoutMs, () => this.#leave('TIMEOUT', `no answer within ${this.#options.timeoutMs} ms`))
     this.#options.signal?.addEventListener('abort', this.#abort, { once: true })
-    void this.#travel().finally(() => this.#link.open.delete(this))
+    this.heedListening()
+    void this.#travel().finally(() => {
+      this.#cancelListening()
+      this.#link.open.delete(this)
+    })
   }
 
   /** A rule was taken away: what it held passes. */
@@ -141,43 +157,102 @@ class Exchange {
     this.#cut('rst', 'toxic')
   }
 
+  /** A rule takes connections away: at once, or when its time has come. */
+  heedListening(): void {
+    this.#cancelListening()
+    const { open, cut, forMs } = this.#link.rules.listening
+    if (!open && cut) this.sever()
+    else if (forMs !== Number.POSITIVE_INFINITY) this.#cancelListening = this.#setup.clock.after(forMs, () => this.heedListening())
+  }
+
   readonly #abort = () => this.#leave('ABORTED', 'the caller gave up')
 
   async #travel(): Promise<void> {
+    if (!(await this.#connect())) return
     this.#setup.onTurn?.(this.#link.name, this.#number, 'request')
-    const fate = this.#link.rules.request(this.#subject)
-    if (fate) {
-      fate.decision.hit(fate.action)
-      if (fate.action.do === 'lose') return this.#cut(fate.action.how, 'toxic')
-      if (fate.action.do === 'answer') return this.#deliver(fate.action.response)
-      this.#setup.clock.after(fate.action.afterMs, () => void this.#serve()) // the copy; whatever comes of it is dropped
+    for (const { action, decision } of this.#link.rules.request(this.#subject)) {
+      if (action.do !== 'yield') decision.hit(action)
+      if (action.do === 'hold') await this.#hold(decision.rule, action.ms)
+      else if (action.do === 'edit') this.#request = { ...this.#request, headers: edited(this.#request.headers, action.edit) }
+      else if (action.do === 'yield') await this.#yield({ action, decision })
+      else if (action.do === 'lose') return this.#cut(action.how, 'toxic')
+      else if (action.do === 'answer') return this.#deliver(action.response)
+      else this.#setup.clock.after(action.afterMs, () => void this.#serve()) // the copy; whatever comes of it is dropped
+      if (this.#severed) return
     }
     if (!(await this.#pass('upstream'))) return
     const answer = await this.#serve()
     if (this.#told || this.#ended) return
     if (answer === 'cut') return this.#cut('rst', 'service')
-    const { response, threw } = answer
     this.#setup.onTurn?.(this.#link.name, this.#number, 'response')
-    const loss = this.#link.rules.response(this.#subject)
-    if (loss?.action.do === 'lose') {
-      loss.decision.hit(loss.action)
-      return this.#cut(loss.action.how, 'toxic')
+    let { response } = answer
+    let last: Fate<ResponseAction> | undefined
+    for (const fate of this.#link.rules.response(this.#subject)) {
+      const { action, decision } = fate
+      if (action.do !== 'hold' && action.do !== 'edit') {
+        last = fate
+        continue
+      }
+      decision.hit(action)
+      if (action.do === 'edit') response = { ...response, headers: edited(response.headers, action.edit) }
+      else await this.#hold(decision.rule, action.ms)
+      if (this.#severed) return
+    }
+    if (this.#told || this.#ended) return
+    const { action, decision } = last ?? {}
+    if (action?.do === 'lose') {
+      decision!.hit(action)
+      return this.#cut(action.how, 'toxic')
     }
     const bodyBytes = this.#bodyBytes(response)
-    if (loss?.action.do === 'truncate') {
-      const passing = 'bytes' in loss.action ? loss.action.bytes : Math.floor(loss.action.fraction * bodyBytes)
+    if (action?.do === 'truncate') {
+      const passing = 'bytes' in action ? action.bytes : Math.floor(action.fraction * bodyBytes)
       if (passing < bodyBytes) {
-        loss.decision.hit(loss.action)
-        const { how } = loss.action
-        if (await this.#pass('downstream', response)) this.#cut(how, 'toxic', { code: 'TRUNCATED', message: `the answer ended after ${passing} of ${bodyBytes} bytes` })
+        decision!.hit(action)
+        const { how } = action
+        if (await this.#pass('downstream', response)) this.#cut(how, 'toxic', truncated(passing, bodyBytes))
         return
       }
     }
-    if (loss?.action.do === 'dribble' && bodyBytes > 0) {
-      loss.decision.hit(loss.action)
-      await this.#hold(loss.decision.rule, loss.action.overMs)
+    if (action?.do === 'dribble' && bodyBytes > 0) {
+      decision!.hit(action)
+      await this.#hold(decision!.rule, action.overMs)
     }
-    await this.#deliver(response, threw)
+    await this.#deliver(response, answer.threw)
+  }
+
+  /** On the way to the service; false when it does not get there. */
+  async #connect(): Promise<boolean> {
+    const { number, subject } = { number: this.#number, subject: this.#subject }
+    for (const { action, decision } of this.#link.rules.connect({ ...subject, connection: number, exchange: null, method: '', path: '', header: noHeader })) {
+      decision.hit(action)
+      if (action.do === 'refuse') {
+        this.#cut('rst', 'toxic')
+        return false
+      }
+      await this.#hold(decision.rule, action.ms)
+      if (this.#severed) return false
+    }
+    return true
+  }
+
+  /** Two requests of one rule change places: the first waits until the second is on its way. */
+  async #yield({ action, decision }: { action: RequestAction & { do: 'yield' }; decision: Fate<RequestAction>['decision'] }): Promise<void> {
+    const { yielding } = this.#link
+    const { rule } = decision
+    const waiting = yielding.get(rule)
+    if (waiting) {
+      yielding.delete(rule)
+      this.#setup.clock.after(0, waiting) // at the end of the turn: this one has reached the service by then
+      return
+    }
+    const go = () => {
+      decision.hit(action)
+      this.release(rule)
+    }
+    yielding.set(rule, go)
+    await this.#hold(rule, action.atMostMs)
+    if (yielding.get(rule) === go) yielding.delete(rule)
   }
 
   /** The service's part. What it throws besides CONNECTION_CUT is a fault of its own, and answered as an HTTP server would. */
@@ -206,14 +281,34 @@ class Exchange {
     if (chain.length === 0) return true
     const bytes = response ? wireBytes(`HTTP/1.1 ${response.status}`, response) : wireBytes(`${this.#request.method} ${this.#request.path} HTTP/1.1`, this.#request)
     for (const rule of [...chain]) {
-      const action = this.#link.rules.decide(rule, this.#subject)?.chunk(bytes, this.#number)
-      if (!action) continue
-      if (action.do === 'delay') await this.#hold(rule, action.ms)
-      else if (action.do === 'pace') await this.#hold(rule, action.bytesPerMs > 0 ? bytes / action.bytesPerMs : Number.POSITIVE_INFINITY)
-      else {
-        await this.#hold(rule, action.do === 'cut' ? action.afterMs : (action.closeAfterMs ?? Number.POSITIVE_INFINITY))
-        this.#cut(action.do === 'cut' ? action.how : 'fin', 'toxic')
-        return false
+      const decision = this.#link.rules.decide(rule, this.#subject)
+      const action = decision?.chunk(bytes, 0, this.#number)
+      if (!action || !decision) continue
+      switch (action.do) {
+        case 'delay':
+          await this.#hold(rule, action.ms)
+          break
+        case 'pace':
+          await this.#hold(rule, action.bytesPerMs > 0 ? bytes / action.bytesPerMs : Number.POSITIVE_INFINITY)
+          break
+        case 'slice':
+          await this.#hold(rule, action.everyMs * (action.sizes.length - 1))
+          break
+        case 'flip': // in memory a message is whole or broken: whoever reads it finds no HTTP
+          this.#cut('fin', 'toxic', { code: 'MALFORMED', message: 'what came is no HTTP' })
+          return false
+        case 'limit':
+          if (action.bytes >= bytes) break
+          this.#cut(action.how, 'toxic', action.bytes > 0 && response ? truncated(action.bytes, bytes) : undefined)
+          return false
+        case 'drop':
+          this.#cut('hang', 'toxic')
+          return false
+        case 'swallow':
+        case 'cut':
+          await this.#hold(rule, action.do === 'cut' ? action.afterMs : (action.closeAfterMs ?? Number.POSITIVE_INFINITY))
+          this.#cut(action.do === 'cut' ? action.how : 'fin', 'toxic')
+          return false
       }
       if (this.#severed) return false
     }
@@ -268,6 +363,21 @@ class Exchange {
   #bodyBytes(response: HttpResponse): number {
     return this.#request.method === 'HEAD' || response.status === 204 || response.status === 304 ? 0 : Buffer.byteLength(response.body)
   }
+}
+
+/** Everybody in memory calls from here. */
+const CLIENT = '127.0.0.1'
+
+const truncated = (bytes: number, of: number) => ({ code: 'TRUNCATED', message: `the answer ended after ${bytes} of ${of} bytes` })
+
+function valueOf(headers: Record<string, string>, name: string): string | undefined {
+  const key = Object.keys(headers).find((each) => each.toLowerCase() === name)
+  return key === undefined ? undefined : headers[key]
+}
+
+function edited(headers: Record<string, string>, { name, value }: HeaderEdit): Record<string, string> {
+  const others = Object.entries(headers).filter(([each]) => each.toLowerCase() !== name.toLowerCase())
+  return Object.fromEntries(value === null ? others : [...others, [name, value]])
 }
 
 /** About what the message takes on the wire. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { HttpTap, MAX_HEAD_BYTES, MAX_PIPELINED } from '../../src/proxy/http-tap.ts'
+import { HttpTap, MAX_HEAD_BYTES, MAX_PIPELINED, editedHead, headerIn } from '../../src/proxy/http-tap.ts'
 import type { Piece } from '../../src/proxy/http-tap.ts'
 
 type Side = 'request' | 'response'
@@ -225,9 +225,27 @@ test('a request that was withdrawn has no answer', () => {
 test('the head tells what rules and journal need', () => {
   const facts = (text: string) => feed(tap(), 'request', text)[0]!.exchange
   expect(facts('POST /v1/x?y HTTP/1.1\r\nIDEMPOTENCY-KEY:  k 1 \r\nConnection: Upgrade, Close\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n')).toEqual({
-    number: 1, method: 'POST', path: '/v1/x?y', key: 'k 1', keepAlive: false, expects: true,
+    number: 1, method: 'POST', path: '/v1/x?y', key: 'k 1', keepAlive: false, expects: true, head: expect.stringMatching(/^POST .*\r\nContent-Length: 1\r\n$/s),
   })
   expect(facts('GET / HTTP/1.1\r\n\r\n')).toMatchObject({ key: null, keepAlive: true, expects: false })
   expect(facts('GET / HTTP/1.0\r\n\r\n')).toMatchObject({ keepAlive: false })
   expect(facts('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')).toMatchObject({ keepAlive: true })
+})
+
+test('a header is found in a head by its name in lower case, the first of its name', () => {
+  const head = 'GET / HTTP/1.1\r\nX-Tenant:  acme \r\nX-Ten: 10\r\nx-tenant: other'
+  expect(headerIn(head, 'x-tenant')).toBe('acme')
+  expect(headerIn(head, 'x-ten')).toBe('10')
+  expect(headerIn(head, 'tenant')).toBeUndefined()
+  expect(headerIn('GET / HTTP/1.1', 'x')).toBeUndefined()
+})
+
+test('an edited head differs in that header alone', () => {
+  const head = (lines: string) => Buffer.from(`POST /x HTTP/1.1\r\n${lines}\r\n`, 'latin1')
+  const edit = (lines: string, value: string | null) => editedHead(head(lines), { name: 'X-A', value }).toString('latin1')
+  expect(edit('HOST: b\r\nx-a:1\r\nB:  2\r\nX-A: 3\r\n', 'new')).toBe('POST /x HTTP/1.1\r\nHOST: b\r\nX-A: new\r\nB:  2\r\n\r\n')
+  expect(edit('HOST: b\r\nx-a:1\r\nB:  2\r\nX-A: 3\r\n', null)).toBe('POST /x HTTP/1.1\r\nHOST: b\r\nB:  2\r\n\r\n')
+  expect(edit('B: \xe9\r\n', 'new')).toBe('POST /x HTTP/1.1\r\nB: \xe9\r\nX-A: new\r\n\r\n')
+  expect(edit('', 'new')).toBe('POST /x HTTP/1.1\r\nX-A: new\r\n\r\n')
+  expect(editedHead(Buffer.from('the rest of a head\r\n\r\n'), { name: 'X-A', value: '1' }).toString()).toBe('the rest of a head\r\n\r\n')
 })

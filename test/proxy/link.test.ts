@@ -248,7 +248,7 @@ describe('nothing is left behind', () => {
 
   test('a port that is in use is refused, with its number', async () => {
     await using wire = await openWire(echo)
-    const rules = new Rules({ link: 'other', seed: 1, toxics, log: silentLog })
+    const rules = new Rules({ link: 'other', seed: 1, toxics, clock: new SystemClock(), log: silentLog })
     const second = new Link({ name: 'other', listen: wire.link.address, upstream: wire.link.address, rules, clock: new SystemClock(), log: silentLog })
     await expect(second.setEnabled(true)).rejects.toMatchObject({ code: 'PORT_BUSY', message: expect.stringContaining(String(wire.link.address.port)) })
     await second.close()

@@ -7,13 +7,14 @@ import { toxics } from './wire.ts'
 
 function setup() {
   const clock = new VirtualClock()
-  const rules = new Rules({ link: 'bank', seed: 1, toxics, log: silentLog })
+  const rules = new Rules({ link: 'bank', seed: 1, toxics, clock, log: silentLog })
   const out: string[] = []
   const pipes: Pipe[] = []
   rules.watch((change) => {
     for (const pipe of pipes) {
       if ('added' in change) pipe.add(change.added)
-      else pipe.remove(change.removed)
+      else if ('removed' in change) pipe.remove(change.removed)
+      else pipe.update(change.updated)
     }
   })
   const say = (what: string) => void out.push(`${Math.round(clock.monotonic())} ${what}`)
@@ -23,6 +24,8 @@ function setup() {
       rules,
       stream: 'downstream',
       connection: 1,
+      client: '127.0.0.1',
+      subjectOf: ({ number, method, path }) => ({ connection: 1, client: '127.0.0.1', exchange: number, method, path, header: () => undefined }),
       deliver: (item) => say(item.is === 'bytes' ? item.bytes.toString() : item.is),
       cut: (how) => say(`cut ${how}`),
     })

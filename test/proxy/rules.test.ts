@@ -8,27 +8,28 @@ import type { ToxicSpec } from '../../src/scenario.ts'
 import { toxics } from './wire.ts'
 
 function setup(seed: number | string = 1) {
-  const log = new EventLog('test', new VirtualClock())
+  const clock = new VirtualClock()
+  const log = new EventLog('test', clock)
   const events: Event[] = []
   log.subscribe((event) => events.push(event))
-  return { rules: new Rules({ link: 'bank', seed, toxics, log: log.from('proxy') }), events }
+  return { rules: new Rules({ link: 'bank', seed, toxics, clock, log: log.from('proxy') }), events, clock }
 }
 
 const spec = (type: string, attributes?: Record<string, number | string>, rest: Partial<ToxicSpec> = {}): ToxicSpec => ({ link: 'bank', type, attributes, ...rest })
 
-const subject = (n: number, path = '/v1/charges', method = 'POST') => ({ connection: n, exchange: n, method, path })
+const subject = (n: number, path = '/v1/charges', method = 'POST') => ({ connection: n, client: '10.1.2.3', exchange: n as number | null, method, path, header: (name: string): string | undefined => (name === 'idempotency-key' ? `key-${n}` : name === 'x-tenant' ? 'acme' : undefined) })
 
 /** Numbers of the requests, of `count`, that the rules act on. */
 function acted(rules: Rules, count: number, path?: string): number[] {
   const numbers: number[] = []
-  for (let n = 1; n <= count; n++) if (rules.request(subject(n, path))) numbers.push(n)
+  for (let n = 1; n <= count; n++) if (rules.request(subject(n, path)).length > 0) numbers.push(n)
   return numbers
 }
 
 describe('a wrong toxic is refused and says how to mend it', () => {
   test.each<[string, ToxicSpec, RegExp, RegExp]>([
     ['an unknown type with a near match', spec('lost_respons'), /no toxic "lost_respons"/, /did you mean lost_response\?/],
-    ['an unknown type like no other', spec('zzzzzzzzzz'), /no toxic/, /there are bandwidth, dribble/],
+    ['an unknown type like no other', spec('zzzzzzzzzz'), /no toxic/, /there are bandwidth, connect_delay/],
     ['a name that every object has', spec('constructor'), /no toxic/, /there are/],
     ['an unknown attribute', spec('latency', { latncy: 1 }), /no attribute "latncy"/, /did you mean latency\?/],
     ['an attribute that every object has', spec('latency', { toString: 1 }), /no attribute "toString"/, /there are/],
@@ -101,7 +102,7 @@ test.each<[Record<string, number | string>, number[]]>([
 test('only matches are counted', () => {
   const { rules } = setup()
   rules.add(spec('lost_request', { path: '/a', every: 2 }))
-  const hit = ['/a', '/b', '/b', '/a', '/b', '/a', '/a'].map((path, i) => rules.request(subject(i, path)) !== undefined)
+  const hit = ['/a', '/b', '/b', '/a', '/b', '/a', '/a'].map((path, i) => rules.request(subject(i, path)).length > 0)
   expect(hit).toEqual([false, false, false, true, false, false, true])
 })
 
@@ -113,7 +114,7 @@ test('a decision depends on the seed, the rule and its own count, not on what ot
     const numbers: number[] = []
     for (let n = 1; n <= 300; n++) {
       if (others.length > 0) rules.request(subject(n, '/b'))
-      if (rules.request(subject(n, '/a'))?.decision.rule.name === 'mine') numbers.push(n)
+      if (rules.request(subject(n, '/a'))[0]?.decision.rule.name === 'mine') numbers.push(n)
     }
     return numbers
   }
@@ -136,15 +137,15 @@ test('the first rule that acts on a request has it, and the later ones do not co
   const { rules } = setup()
   rules.add(spec('lost_request', { first: 1 }))
   rules.add(spec('http_error', { first: 1 }))
-  expect([1, 2, 3].map((n) => rules.request(subject(n))?.decision.rule.toxic.name)).toEqual(['lost_request', 'http_error', undefined])
+  expect([1, 2, 3].map((n) => rules.request(subject(n))[0]?.decision.rule.toxic.name)).toEqual(['lost_request', 'http_error', undefined])
 })
 
 test('what was hit is journalled in a few words, once for a whole connection, and the rest is unfired', () => {
   const { rules, events } = setup()
   const latency = rules.add(spec('latency', { latency: 5 }))
   rules.add(spec('bandwidth', { rate: 1 }))
-  const decision = rules.decide(latency, { connection: 7, exchange: null, method: '', path: '' })!
-  for (let i = 0; i < 3; i++) expect(decision.chunk(100, null)).toEqual({ do: 'delay', ms: 5 })
+  const decision = rules.decide(latency, { ...subject(7, '', ''), exchange: null })!
+  for (let i = 0; i < 3; i++) expect(decision.chunk(100, 0, null)).toEqual({ do: 'delay', ms: 5 })
   expect(latency).toMatchObject({ hits: 1, chunks: 3 })
   expect(rules.unfired()).toEqual(['bandwidth_downstream'])
   expect(events.at(-1)).toMatchObject({ src: 'proxy', type: 'toxic.hit', link: 'bank', toxic: 'latency_downstream', toxicType: 'latency', connection: 7, exchange: null, action: 'bytes delayed', ms: 5 })
@@ -153,7 +154,7 @@ test('what was hit is journalled in a few words, once for a whole connection, an
 test('rules are told when they come and go', () => {
   const { rules, events } = setup()
   const seen: string[] = []
-  const stop = rules.watch((change: RulesChange) => seen.push('added' in change ? `+${change.added.name}` : `-${change.removed.name}`))
+  const stop = rules.watch((change: RulesChange) => seen.push('added' in change ? `+${change.added.name}` : 'removed' in change ? `-${change.removed.name}` : `~${change.updated.name}`))
   rules.add(spec('latency', { latency: 5, path: '/a' }, { name: 'slow' }))
   expect(rules.needsExchanges).toBe(true)
   expect(rules.remove('slow')).toBe(true)
@@ -166,4 +167,119 @@ test('rules are told when they come and go', () => {
   expect(seen).toEqual(['+slow', '-slow'])
   expect(events.map((event) => event.type)).toEqual(['toxic.added', 'toxic.removed', 'toxic.added', 'toxic.removed'])
   expect(events[0]).toMatchObject({ link: 'bank', toxic: 'slow', toxicType: 'latency', stream: 'downstream', attributes: { latency: 5, jitter: 0, path: '/a' } })
+})
+
+test.each<[Record<string, string>, boolean]>([
+  [{ header: 'X-Tenant' }, true],
+  [{ header: 'x-tenant: ac*' }, true],
+  [{ header: 'X-Tenant: other' }, false],
+  [{ header: 'X-Other' }, false],
+  [{ key: 'key-*' }, true],
+  [{ key: 'order-*' }, false],
+  [{ client: '10.0.0.0/8' }, true],
+  [{ client: '10.1.2.3' }, true],
+  [{ client: '10.1.2.4' }, false],
+  [{ client: '192.168.0.0/16' }, false],
+  [{ client: 'fd00::/8' }, false],
+  [{ window: '..10s' }, true],
+  [{ window: '0..1ms' }, true],
+  [{ window: '1s..' }, false],
+])('%j: acts is %j', (attributes, expected) => {
+  const { rules } = setup()
+  rules.add(spec('lost_request', attributes))
+  expect(rules.request(subject(1)).length > 0).toBe(expected)
+})
+
+test.each([
+  [{ header: ': x' }, /header is/],
+  [{ header: 'a b' }, /header is/],
+  [{ client: '10.0.0.0/33' }, /client is/],
+  [{ client: 'localhost' }, /client is/],
+  [{ client: '1.2.3.4/8/8' }, /client is/],
+  [{ window: '10s' }, /window is/],
+  [{ window: '20s..10s' }, /window is/],
+  [{ window: '1s..2s..3s' }, /window is/],
+  [{ window: 'soon..' }, /window is/],
+])('%j is refused', (attributes, message) => {
+  expect(() => setup().rules.add(spec('lost_request', attributes as Record<string, string>))).toThrow(message)
+})
+
+test('a window opens and closes with time', async () => {
+  const { rules, clock } = setup()
+  rules.add(spec('lost_request', { window: '10ms..20ms' }))
+  const acts: number[] = []
+  for (let ms = 0; ms < 30; ms += 5) {
+    if (rules.request(subject(1)).length > 0) acts.push(ms)
+    await clock.run(clock.sleep(5))
+  }
+  expect(acts).toEqual([10, 15])
+})
+
+describe('an update', () => {
+  test('merges attributes, keeps ordinals and hits, and is told', () => {
+    const { rules, events } = setup()
+    const rule = rules.add(spec('http_error', { status: 500, every: 2 }))
+    rules.request(subject(1))
+    expect(rules.update(rule.name, { attributes: { status: 418 } })).toBe(rule)
+    expect(rule.attributes).toMatchObject({ status: 418, every: 2 })
+    const [fate] = rules.request(subject(2))
+    expect(fate).toMatchObject({ action: { do: 'answer', response: { status: 418 } } })
+    expect(rule.matches).toBe(2)
+    expect(events.at(-1)).toMatchObject({ type: 'toxic.updated', toxic: rule.name, attributes: { status: 418 } })
+  })
+
+  test('that is refused changes nothing', () => {
+    const { rules } = setup()
+    const rule = rules.add(spec('latency', { latency: 5, jitter: 1 }))
+    expect(() => rules.update(rule.name, { attributes: { latency: 7, jitter: -1 } })).toThrow(/jitter/)
+    expect(() => rules.update(rule.name, { attributes: { latency: 7 }, toxicity: 2 })).toThrow(/toxicity/)
+    expect(rule.attributes).toEqual({ latency: 5, jitter: 1 })
+    expect(() => rules.update('other', {})).toThrow(/no toxic "other"/)
+  })
+
+  test('moves a toxic to its other place', () => {
+    const { rules } = setup()
+    rules.add(spec('hang', {}, { name: 'h' }))
+    expect([rules.request(subject(1)).length, rules.response(subject(1)).length]).toEqual([1, 0])
+    rules.update('h', { attributes: { where: 'response' } })
+    expect([rules.request(subject(1)).length, rules.response(subject(1)).length]).toEqual([0, 1])
+  })
+})
+
+test('toxicity is decided once for each connection, whatever happens on it, and anew after an update', () => {
+  const { rules } = setup()
+  const rule = rules.add(spec('lost_request', {}, { toxicity: 0.5 }))
+  const connections = Array.from({ length: 200 }, (_, i) => i + 1)
+  const chosen = () => connections.filter((n) => rules.request({ ...subject(n), exchange: 1 }).length > 0)
+  const first = chosen()
+  expect(first.length).toBeGreaterThan(70)
+  expect(first.length).toBeLessThan(130)
+  expect(chosen()).toEqual(first)
+  rules.update(rule.name, { toxicity: 0.5 })
+  expect(chosen()).not.toEqual(first)
+})
+
+test('actions that let a message go on add up, until one that does not', () => {
+  const { rules } = setup()
+  rules.add(spec('http_delay', { ms: 5, where: 'forward' }))
+  rules.add(spec('header_edit', { set: 'x-a: 1' }))
+  rules.add(spec('lost_request', { first: 1 }))
+  const last = rules.add(spec('http_error'))
+  expect(rules.request(subject(1)).map(({ action }) => action.do)).toEqual(['hold', 'edit', 'lose'])
+  expect(last.matches).toBe(0)
+  expect(rules.request(subject(2)).map(({ action }) => action.do)).toEqual(['hold', 'edit', 'answer'])
+})
+
+test('the same requests get the same decisions in whatever order rules of others are asked in between', () => {
+  const run = (interleaved: boolean) => {
+    const { rules } = setup(9)
+    rules.add(spec('lost_request', { probability: 0.4, path: '/a' }, { name: 'a' }))
+    rules.add(spec('http_error', { probability: 0.4, path: '/b' }, { name: 'b' }))
+    const hits: Record<'/a' | '/b', boolean[]> = { '/a': [], '/b': [] }
+    const ask = (path: '/a' | '/b', n: number) => hits[path].push(rules.request(subject(n, path)).length > 0)
+    if (interleaved) for (let n = 0; n < 100; n++) (['/b', '/a'] as const).forEach((path) => ask(path, n))
+    else (['/a', '/b'] as const).forEach((path) => Array.from({ length: 100 }, (_, n) => ask(path, n)))
+    return hits
+  }
+  expect(run(true)).toEqual(run(false))
 })
