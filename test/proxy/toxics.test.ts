@@ -7,7 +7,8 @@ import type { HttpRequest, Service } from '../../src/network.ts'
 import { COPY_BYTES } from '../../src/proxy/link.ts'
 import { targeting } from '../../src/proxy/rules.ts'
 import { SimulatedNetwork } from '../../src/proxy/simulated.ts'
-import { answer, http, openWire, post, toxics } from './wire.ts'
+import { answer, deferred, http, openWire, post, toxics } from './wire.ts'
+import type { End, Wire } from './wire.ts'
 
 const now = () => process.hrtime.bigint()
 const msSince = (start: bigint) => Number(now() - start) / 1e6
@@ -480,4 +481,513 @@ describe('dribble', () => {
     expect((await clock.run(call())).kind).toBe('ok')
     expect(clock.monotonic()).toBe(3000)
   })
+})
+
+/** A service that answers raw bytes to raw bytes, once. */
+const echo = (end: End) => void end.socket.on('data', (bytes: Buffer) => end.socket.write(bytes)).on('end', () => end.socket.end())
+
+async function echoing(type: string, attributes: Record<string, number | string>, stream?: 'upstream' | 'downstream') {
+  const wire = await openWire(echo)
+  const rule = wire.rules.add({ link: 'bank', type, attributes, stream })
+  return { wire, rule, client: await wire.client() }
+}
+
+describe('noop', () => {
+  test('changes nothing, in both bodies', async () => {
+    const { wire, client } = await echoing('noop', {})
+    await using _ = wire
+    client.socket.write('ping')
+    await client.until('ping')
+    expect(wire.rules.unfired()).toEqual(['noop_downstream'])
+    const { clock, rules, call } = simulated()
+    rules.add({ link: 'bank', type: 'noop' })
+    expect((await clock.run(call())).kind).toBe('ok')
+    expect(clock.monotonic()).toBe(0)
+  })
+})
+
+describe('slow_close', () => {
+  test('over sockets, the data passes at once and the FIN later', async () => {
+    const { wire, client } = await echoing('slow_close', { delay: 80 })
+    await using _ = wire
+    const start = now()
+    client.socket.end('ping')
+    await client.until('ping')
+    expect(await client.ended).toBe('fin')
+    expect(msSince(start)).toBeGreaterThanOrEqual(80 - GRAIN_MS)
+    expect(wire.of('toxic.hit')).toMatchObject([{ action: 'closing delayed', ms: 80 }])
+  })
+
+  test('over sockets, taking it away lets the FIN go', async () => {
+    const { wire, client, rule } = await echoing('slow_close', { delay: '1h' })
+    await using _ = wire
+    client.socket.end('ping')
+    await wire.until('toxic.hit')
+    wire.rules.remove(rule.name)
+    expect(await client.ended).toBe('fin')
+  })
+})
+
+describe('slicer', () => {
+  test('over sockets, every byte arrives in order, in pieces with pauses', async () => {
+    const { wire, client } = await echoing('slicer', { average_size: 100, size_variation: 50, delay: 1000 })
+    await using _ = wire
+    const text = Array.from({ length: 500 }, (_, i) => String(i).padStart(4, '0')).join('')
+    const start = now()
+    client.socket.end(text)
+    expect(await client.ended).toBe('fin')
+    expect(client.text).toBe(text)
+    expect(msSince(start)).toBeGreaterThanOrEqual(2000 / 150 - 1 - GRAIN_MS)
+  })
+
+  test('without a size it leaves the bytes alone; a variation as large as the size is refused', async () => {
+    const { wire, client } = await echoing('slicer', {})
+    await using _ = wire
+    client.socket.write('ping')
+    await client.until('ping')
+    expect(wire.of('toxic.hit')).toEqual([])
+    expect(() => wire.rules.add({ link: 'bank', type: 'slicer', name: 'wrong', attributes: { average_size: 5, size_variation: 5 } })).toThrow(/less than average_size/)
+  })
+
+  test('pieces add up to the chunk and keep to the variation', () => {
+    for (const [bytes, average_size, size_variation] of [[65_536, 1, 0], [65_536, 1000, 300], [7, 3, 2], [1, 1, 0]] as const) {
+      let n = 0
+      const action = toxics['slicer']!.onChunk!({ average_size, size_variation, delay: 0 }, () => (n++ * 0.37) % 1, { bytes, before: 0, ageMs: 0, memory: {} })
+      const sizes = action?.do === 'slice' ? action.sizes : []
+      expect(sizes.reduce((a, b) => a + b, 0)).toBe(bytes)
+      expect(Math.min(...sizes)).toBeGreaterThan(0)
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(average_size + size_variation)
+    }
+  })
+
+  test('in memory it takes the time of its pauses', async () => {
+    const { clock, rules, call } = simulated(async () => ({ status: 200, headers: {}, body: 'x'.repeat(1000) }))
+    rules.add({ link: 'bank', type: 'slicer', attributes: { average_size: 10, delay: 1000 } })
+    expect((await clock.run(call())).kind).toBe('ok')
+    expect(clock.monotonic()).toBeGreaterThan(99)
+  })
+})
+
+describe.each([['limit_data', 'fin'], ['reset_after', 'rst']] as const)('%s', (type, how) => {
+  test.each([0, 1, 7, 10])(`over sockets, exactly %i bytes pass, then ${how}`, async (bytes) => {
+    const { wire, client } = await echoing(type, { bytes })
+    await using _ = wire
+    client.socket.write('01234')
+    if (bytes > 5) await client.until('01234')
+    client.socket.write('56789')
+    expect(await client.ended).toBe(how)
+    expect(client.text).toBe('0123456789'.slice(0, bytes))
+    await wire.untilServed(0)
+  })
+
+  test('over sockets, upstream, the service gets exactly so much', async () => {
+    const service = deferred<End>()
+    await using wire = await openWire((end) => service.resolve(end))
+    wire.rules.add({ link: 'bank', type, attributes: { bytes: 3 }, stream: 'upstream' })
+    const client = await wire.client()
+    client.socket.write('0123456789')
+    const end = await service.promise
+    expect(await end.ended).toBe(how)
+    expect(end.text).toBe('012')
+    expect(await client.ended).toBe(how)
+  })
+
+  test('over sockets, the count goes on when the limit changes', async () => {
+    const { wire, client, rule } = await echoing(type, { bytes: 100 })
+    await using _ = wire
+    client.socket.write('01234')
+    await client.until('01234')
+    wire.rules.update(rule.name, { attributes: { bytes: 8 } })
+    client.socket.write('56789')
+    expect(await client.ended).toBe(how)
+    expect(client.text).toBe('01234567')
+  })
+
+  test('in memory, a message that does not pass whole is cut', async () => {
+    const { clock, rules, call } = simulated()
+    rules.add({ link: 'bank', type, attributes: { bytes: 20 } })
+    expect(await clock.run(call())).toMatchObject({ kind: 'unknown', error: { code: 'TRUNCATED' } })
+    rules.removeAll()
+    rules.add({ link: 'bank', type, attributes: { bytes: 2000 } })
+    expect((await clock.run(call())).kind).toBe('ok')
+  })
+})
+
+describe('packet_loss', () => {
+  test('over sockets, chunks go missing, and the connection still ends', async () => {
+    const { wire, client } = await echoing('packet_loss', { loss_rate: 1 })
+    await using _ = wire
+    client.socket.end('ping')
+    expect(await client.ended).toBe('fin')
+    expect(client.text).toBe('')
+    expect(wire.of('toxic.hit')).toMatchObject([{ action: 'bytes dropped' }])
+  })
+
+  test('losses are as many as asked, and come together when correlated', () => {
+    const count = (attributes: Record<string, number>) => {
+      const memory = {}
+      let n = 0
+      const draw = () => (n++ * 0.618_033_988_749) % 1
+      const lost = Array.from({ length: 2000 }, () => toxics['packet_loss']!.onChunk!(attributes, draw, { bytes: 1, before: 0, ageMs: 0, memory })?.do === 'drop')
+      return { lost: lost.filter(Boolean).length, pairs: lost.filter((one, i) => one && lost[i - 1]).length }
+    }
+    const alone = count({ loss_rate: 0.1, correlation: 0 })
+    expect(alone.lost).toBeGreaterThan(150)
+    expect(alone.lost).toBeLessThan(250)
+    expect(count({ loss_rate: 0.1, correlation: 0.8 }).pairs).toBeGreaterThan(alone.pairs * 3)
+  })
+
+  test('in memory, the caller waits in vain', async () => {
+    const { clock, rules, seen, call } = simulated()
+    rules.add({ link: 'bank', type: 'packet_loss', attributes: { loss_rate: 1 }, stream: 'upstream' })
+    expect(await clock.run(call())).toMatchObject({ kind: 'unknown', error: { code: 'TIMEOUT' } })
+    expect(seen).toEqual([])
+  })
+})
+
+describe('corrupt', () => {
+  test('over sockets, lengths stay and some bytes differ', async () => {
+    const { wire, client } = await echoing('corrupt', { bytes: 3 })
+    await using _ = wire
+    const sent = 'x'.repeat(1000)
+    client.socket.end(sent)
+    expect(await client.ended).toBe('fin')
+    expect(client.bytes).toHaveLength(1000)
+    const changed = [...client.bytes].filter((byte) => byte !== 120).length
+    expect(changed).toBeGreaterThan(0)
+    expect(changed % 3 === 0 || changed > 3).toBe(true)
+  })
+
+  test('in memory, the message is no HTTP any more', async () => {
+    const { clock, rules, call } = simulated()
+    rules.add({ link: 'bank', type: 'corrupt' })
+    expect(await clock.run(call())).toMatchObject({ kind: 'unknown', error: { code: 'MALFORMED' } })
+  })
+})
+
+describe('http_delay', () => {
+  test.each(['forward', 'first_byte', 'body'] as const)('over sockets, %s is late by that much, and the rest as it was', async (where) => {
+    const { wire, seen, client, send } = await wired('http_delay', { ms: 60, where })
+    await using _ = wire
+    const start = now()
+    send()
+    if (where === 'body') {
+      await client.until('\r\n\r\n')
+      expect(client.text.endsWith('\r\n\r\n')).toBe(true)
+    }
+    await client.until('0123456789')
+    expect(msSince(start)).toBeGreaterThanOrEqual(60 - GRAIN_MS)
+    expect(client.text).toBe(answer('0123456789'))
+    expect(seen).toEqual([post('/v1/charges')])
+    expect(wire.of('toxic.hit')).toMatchObject([{ action: { forward: 'request delayed', first_byte: 'answer delayed', body: 'body delayed' }[where], ms: 60 }])
+  })
+
+  test('over sockets, taking it away lets go of what it held, both ways', async () => {
+    for (const where of ['forward', 'first_byte', 'body']) {
+      const { wire, client, send } = await wired('http_delay', { ms: '1h', where })
+      await using _ = wire
+      send()
+      await wire.until('toxic.hit')
+      wire.rules.removeAll()
+      await client.until('0123456789')
+    }
+  })
+
+  test('over sockets, an error after a delay comes late, and at once when the delay goes', async () => {
+    await using wire = await openWire(http([], () => answer('never')))
+    const hold = wire.rules.add({ link: 'bank', type: 'http_delay', attributes: { ms: '1h', where: 'forward' } })
+    wire.rules.add({ link: 'bank', type: 'http_error', attributes: { body: 'late' } })
+    const client = await wire.client()
+    client.socket.write(post('/'))
+    await wire.until('toxic.hit', 2)
+    expect(client.text).toBe('')
+    wire.rules.remove(hold.name)
+    await client.until('late')
+  })
+
+  test.each([
+    ['fixed', 100, 100, 100],
+    ['uniform', 100, 50, 150],
+    ['normal', 100, 0, 300],
+    ['lognormal', 100, 20, 500],
+    ['longtail', 141, 100, 10_000],
+  ] as const)('in memory, %s delays have their median and their bounds, the same for the same seed', async (distribution, median, least, most) => {
+    const draw = async () => {
+      const { clock, rules, call, hits } = simulated()
+      rules.add({ link: 'bank', type: 'http_delay', attributes: { ms: 100, distribution, spread: 50, where: 'forward' } })
+      for (let i = 0; i < 301; i++) await clock.run(call(60_000))
+      return hits().map((event) => event['ms'] as number)
+    }
+    const delays = await draw()
+    const sorted = delays.toSorted((a, b) => a - b)
+    expect(sorted[0]).toBeGreaterThanOrEqual(least)
+    expect(sorted.at(-1)).toBeLessThanOrEqual(most)
+    expect(Math.abs(sorted[sorted.length >> 1]! - median)).toBeLessThanOrEqual(median * 0.12)
+    expect(await draw()).toEqual(delays)
+  })
+})
+
+describe('hang', () => {
+  test.each([['request', 0], ['response', 1]] as const)('over sockets, at the %s the client waits, and the service has seen %i', async (where, served) => {
+    const { wire, seen, client, send } = await wired('hang', { where })
+    await using _ = wire
+    send()
+    await wire.until('exchange.cut')
+    expect(seen).toHaveLength(served)
+    expect(client.text).toBe('')
+    client.socket.end()
+    await wire.until('connection.closed')
+  })
+
+  test.each([['request', 0], ['response', 1]] as const)('in memory, at the %s the caller runs out of time', async (where, served) => {
+    const { clock, rules, seen, call } = simulated()
+    rules.add({ link: 'bank', type: 'hang', attributes: { where } })
+    expect(await clock.run(call())).toMatchObject({ kind: 'unknown', error: { code: 'TIMEOUT' } })
+    expect(seen).toHaveLength(served)
+  })
+})
+
+describe('reorder', () => {
+  test('over sockets, the second request reaches the service before the first', async () => {
+    const seen: string[] = []
+    await using wire = await openWire(http(seen, () => answer('ok')))
+    wire.rules.add({ link: 'bank', type: 'reorder', attributes: { wait: '1h' } })
+    const [first, second] = [await wire.client(), await wire.client()]
+    first.socket.write(post('/first'))
+    await wire.until('exchange.opened')
+    second.socket.write(post('/second'))
+    await Promise.all([first.until('ok'), second.until('ok')])
+    expect(seen.map((request) => request.split(' ')[1])).toEqual(['/second', '/first'])
+    expect(wire.of('toxic.hit')).toMatchObject([{ connection: 1, action: 'request overtaken' }])
+  })
+
+  test('over sockets, one that nobody overtakes goes alone, and that is no hit', async () => {
+    const { wire, client, send } = await wired('reorder', { wait: 20 })
+    await using _ = wire
+    send()
+    await client.until('0123456789')
+    expect(wire.of('toxic.hit')).toEqual([])
+  })
+
+  test('in memory, the second is served before the first', async () => {
+    const { clock, network, rules, seen, hits } = simulated()
+    rules.add({ link: 'bank', type: 'reorder' })
+    const call = (path: string) => network.call('bank', { ...REQUEST, path }, { timeoutMs: 10_000 })
+    await clock.run(Promise.all([call('/first'), clock.sleep(10).then(() => call('/second'))]))
+    expect(seen.map(({ request }) => request.path)).toEqual(['/second', '/first'])
+    expect(hits()).toHaveLength(1)
+  })
+})
+
+describe('quota', () => {
+  test('over sockets, requests above the limit are turned away', async () => {
+    const { wire, seen, client, send } = await wired('quota', { limit: 1, per: '1h' })
+    await using _ = wire
+    send()
+    await client.until('0123456789')
+    send()
+    await client.until('"QUOTA"')
+    expect(client.text).toMatch(/HTTP\/1\.1 429 [^]*retry-after: 3600\r\n/)
+    expect(seen).toHaveLength(1)
+  })
+
+  test('in memory, each window has its own, and Retry-After says when the next begins', async () => {
+    const { clock, rules, call } = simulated()
+    rules.add({ link: 'bank', type: 'quota', attributes: { limit: 2, per: '10s', status: 503 } })
+    const answers: [number, string | undefined][] = []
+    for (let i = 0; i < 5; i++) {
+      const outcome = await clock.run(call())
+      if (outcome.kind === 'ok') answers.push([outcome.value.status, outcome.value.headers['retry-after']])
+      await clock.run(clock.sleep(3000))
+    }
+    expect(answers).toEqual([[201, undefined], [201, undefined], [503, '4'], [503, '1'], [201, undefined]])
+  })
+})
+
+describe('header_edit', () => {
+  test('over sockets, one header of the request changes, every other byte stays', async () => {
+    const { wire, seen, client } = await wired('header_edit', { set: 'X-Trace: new' })
+    await using _ = wire
+    client.socket.write('POST /x HTTP/1.1\r\nHOST: bank\r\nx-trace: old\r\nContent-Length: 2\r\n\r\n{}')
+    await client.until('0123456789')
+    expect(seen).toEqual(['POST /x HTTP/1.1\r\nHOST: bank\r\nX-Trace: new\r\nContent-Length: 2\r\n\r\n{}'])
+    expect(client.text).toBe(answer('0123456789'))
+  })
+
+  test('over sockets, one header of the response goes', async () => {
+    const { wire, client, send } = await wired('header_edit', { remove: 'x-gone', of: 'response' }, undefined, answer('0123456789', 'X-Gone: 1\r\nX-Kept: 2\r\n'))
+    await using _ = wire
+    send()
+    await client.until('0123456789')
+    expect(client.text).toBe(answer('0123456789', 'X-Kept: 2\r\n'))
+    expect(wire.of('toxic.hit')).toMatchObject([{ action: 'header removed', header: 'x-gone' }])
+  })
+
+  test.each([{}, { set: 'a: 1', remove: 'b' }, { set: 'no colon' }, { set: 'a b: 1' }, { set: 'a: 1\r\nb: 2' }, { remove: 'a:' }, { set: ': x' }])('%j is refused', async (attributes) => {
+    const { rules } = simulated()
+    expect(() => rules.add({ link: 'bank', type: 'header_edit', attributes: attributes as Record<string, string> })).toThrow(/set or remove|is no header/)
+  })
+
+  test('in memory, both ways', async () => {
+    const { clock, rules, seen, call } = simulated()
+    rules.add({ link: 'bank', type: 'header_edit', attributes: { set: 'Idempotency-Key: other' }, name: 'in' })
+    rules.add({ link: 'bank', type: 'header_edit', attributes: { set: 'x-new: 1', of: 'response' }, name: 'out' })
+    expect(await clock.run(call())).toMatchObject({ kind: 'ok', value: { headers: { 'x-new': '1' } } })
+    expect(seen[0]!.request.headers).toEqual({ 'Idempotency-Key': 'other' })
+  })
+})
+
+const refusedTo = async (wire: Wire): Promise<string> => wire.client().then(() => 'accepted', (error: NodeJS.ErrnoException) => String(error.code))
+
+/** What a new connection meets; the reset may come before Node has told that it was accepted. */
+async function fateOf(wire: Wire): Promise<string> {
+  const client = await wire.client().catch((error: NodeJS.ErrnoException) => String(error.code))
+  if (typeof client === 'string') return client === 'ECONNRESET' ? 'rst' : client
+  client.socket.write('ping')
+  return Promise.race([client.ended, client.until('ping').then(() => 'served', () => 'rst')])
+}
+
+describe('outage', () => {
+  test('over sockets, open connections are reset, new ones refused, and the same port listens again after', async () => {
+    await using wire = await openWire(echo)
+    const { port } = wire.link.address
+    const client = await wire.client()
+    client.socket.write('ping')
+    await client.until('ping')
+    const start = now()
+    wire.rules.add({ link: 'bank', type: 'outage', attributes: { down: 60 } })
+    expect(await client.ended).toBe('rst')
+    expect(await refusedTo(wire)).toBe('ECONNREFUSED')
+    expect(wire.of('toxic.hit')).toMatchObject([{ action: 'connection refused' }])
+    while ((await refusedTo(wire)) === 'ECONNREFUSED') await new Promise((resolve) => setImmediate(resolve))
+    expect(msSince(start)).toBeGreaterThanOrEqual(60 - GRAIN_MS)
+    expect(wire.link.address.port).toBe(port)
+  })
+
+  test('over sockets, taking it away ends it', async () => {
+    await using wire = await openWire(echo)
+    wire.rules.add({ link: 'bank', type: 'outage' })
+    await wire.until('toxic.hit')
+    wire.rules.removeAll()
+    while ((await refusedTo(wire)) === 'ECONNREFUSED') await new Promise((resolve) => setImmediate(resolve))
+  })
+
+  test('over sockets, for some clients only, they are accepted and reset', async () => {
+    await using wire = await openWire(echo)
+    wire.rules.add({ link: 'bank', type: 'outage', attributes: { client: '10.0.0.0/8' }, name: 'others' })
+    const spared = await wire.client()
+    spared.socket.write('ping')
+    await spared.until('ping')
+    wire.rules.add({ link: 'bank', type: 'outage', attributes: { client: '127.0.0.0/8' }, name: 'us' })
+    expect(await fateOf(wire)).toBe('rst')
+    spared.socket.write('pong')
+    await spared.until('pong')
+  })
+
+  test('in memory, it flaps: refused while down, an exchange in the middle is cut', async () => {
+    const { clock, rules, call } = simulated(async () => ({ status: 200, headers: {}, body: '' }))
+    rules.add({ link: 'bank', type: 'outage', attributes: { delay: 100, down: 50, period: 200 } })
+    rules.add({ link: 'bank', type: 'latency', attributes: { latency: 20 } })
+    const outcomes: string[] = []
+    for (const at of [10, 90, 120, 160, 310, 360]) {
+      await clock.run(clock.sleep(at - clock.monotonic()))
+      const outcome = await clock.run(call())
+      outcomes.push(outcome.kind === 'ok' ? 'ok' : outcome.error.code)
+    }
+    expect(outcomes).toEqual(['ok', 'RESET', 'REFUSED', 'ok', 'REFUSED', 'ok'])
+  })
+})
+
+describe('connect_refused', () => {
+  test('over sockets, new connections are refused and open ones live on', async () => {
+    await using wire = await openWire(echo)
+    const client = await wire.client()
+    client.socket.write('ping')
+    await client.until('ping')
+    wire.rules.add({ link: 'bank', type: 'connect_refused' })
+    await wire.until('toxic.hit')
+    expect(await refusedTo(wire)).toBe('ECONNREFUSED')
+    client.socket.write('pong')
+    await client.until('pong')
+  })
+
+  test('over sockets, with a toxicity some connections are accepted and reset', async () => {
+    await using wire = await openWire(echo)
+    wire.rules.add({ link: 'bank', type: 'connect_refused', toxicity: 0.5 })
+    const fates: string[] = []
+    for (let i = 0; i < 20; i++) fates.push(await fateOf(wire))
+    expect(new Set(fates)).toEqual(new Set(['rst', 'served']))
+  })
+
+  test('in memory, the caller is refused', async () => {
+    const { clock, rules, call, hits } = simulated()
+    rules.add({ link: 'bank', type: 'connect_refused' })
+    expect(await clock.run(call())).toMatchObject({ kind: 'failed', error: { code: 'REFUSED' } })
+    expect(hits()).toHaveLength(1)
+  })
+})
+
+describe('connect_delay', () => {
+  test('over sockets, what the client sends waits until the service is connected to', async () => {
+    const { wire, client } = await echoing('connect_delay', { delay: 50 })
+    await using _ = wire
+    const start = now()
+    client.socket.write('ping')
+    await client.until('ping')
+    expect(msSince(start)).toBeGreaterThanOrEqual(50 - 2 * GRAIN_MS)
+    expect(wire.of('toxic.hit')).toMatchObject([{ action: 'connecting delayed', ms: 50 }])
+  })
+
+  test('over sockets, a client that leaves in the meantime leaves nothing behind', async () => {
+    const { wire, client } = await echoing('connect_delay', { delay: '1h' })
+    await using _ = wire
+    await wire.until('toxic.hit')
+    client.socket.resetAndDestroy()
+    await wire.link.close()
+    expect(wire.served.size).toBe(0)
+  })
+
+  test('in memory, it takes its time once', async () => {
+    const { clock, rules, call } = simulated()
+    rules.add({ link: 'bank', type: 'connect_delay', attributes: { delay: 70 } })
+    expect((await clock.run(call())).kind).toBe('ok')
+    expect(clock.monotonic()).toBe(70)
+  })
+})
+
+describe('ramp', () => {
+  test('in memory, the delay grows evenly and stays', async () => {
+    const { clock, rules, call, hits } = simulated()
+    rules.add({ link: 'bank', type: 'ramp', attributes: { from: 100, to: 300, over: 1000 } })
+    for (const at of [0, 500, 1000, 2000]) {
+      await clock.run(clock.sleep(Math.max(0, at - clock.monotonic())))
+      await clock.run(call())
+    }
+    expect(hits().map((event) => event['ms'])).toEqual([100, 200, 300, 300])
+  })
+
+  test('over sockets, the bytes come late', async () => {
+    const { wire, client } = await echoing('ramp', { from: 40, to: 40 })
+    await using _ = wire
+    const start = now()
+    client.socket.write('ping')
+    await client.until('ping')
+    expect(msSince(start)).toBeGreaterThanOrEqual(40 - GRAIN_MS)
+  })
+})
+
+test('reset_peer resets at the end of a stream too', async () => {
+  const { wire, client } = await echoing('reset_peer', {}, 'upstream')
+  await using _ = wire
+  client.socket.end()
+  expect(await client.ended).toBe('rst')
+})
+
+test('every toxic works in memory with nothing but its defaults, or says what it needs', async () => {
+  for (const type of Object.keys(toxics)) {
+    const { clock, rules, call } = simulated()
+    if (type === 'header_edit') expect(() => rules.add({ link: 'bank', type })).toThrow(/set or remove/)
+    else rules.add({ link: 'bank', type })
+    expect(['ok', 'failed', 'unknown']).toContain((await clock.run(call())).kind)
+  }
 })

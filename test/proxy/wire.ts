@@ -1,5 +1,6 @@
 /** One link between raw sockets: a service that a test scripts, a client that it drives. */
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { SystemClock } from '../../src/clock.ts'
@@ -9,19 +10,11 @@ import type { Event } from '../../src/events.ts'
 import { Link } from '../../src/proxy/link.ts'
 import { Rules } from '../../src/proxy/rules.ts'
 import type { Toxic } from '../../src/proxy/toxic.ts'
-import { toxic as bandwidth } from '../../src/proxy/toxics/bandwidth.ts'
-import { toxic as dribble } from '../../src/proxy/toxics/dribble.ts'
-import { toxic as duplicateRequest } from '../../src/proxy/toxics/duplicate-request.ts'
-import { toxic as httpError } from '../../src/proxy/toxics/http-error.ts'
-import { toxic as latency } from '../../src/proxy/toxics/latency.ts'
-import { toxic as lostRequest } from '../../src/proxy/toxics/lost-request.ts'
-import { toxic as lostResponse } from '../../src/proxy/toxics/lost-response.ts'
-import { toxic as partialResponse } from '../../src/proxy/toxics/partial-response.ts'
-import { toxic as resetPeer } from '../../src/proxy/toxics/reset-peer.ts'
-import { toxic as timeout } from '../../src/proxy/toxics/timeout.ts'
 
-const all = [latency, bandwidth, timeout, resetPeer, partialResponse, httpError, lostRequest, lostResponse, duplicateRequest, dribble] as unknown as Toxic[]
+const folder = new URL('../../src/proxy/toxics/', import.meta.url)
+const all = (await Promise.all(readdirSync(folder).map((file) => import(new URL(file, folder).href)))).map((unit) => unit.toxic as Toxic)
 
+/** Every toxic there is. */
 export const toxics: Record<string, Toxic> = Object.fromEntries(all.map((toxic) => [toxic.name, toxic]))
 
 /** The client's or the service's end of a connection, and what came over it. */
@@ -95,7 +88,7 @@ export async function openWire(serve: (end: End) => void, options: { seed?: numb
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const rules = new Rules({ link: 'bank', seed: options.seed ?? 1, toxics, log: log.from('proxy') })
+  const rules = new Rules({ link: 'bank', seed: options.seed ?? 1, toxics, clock, log: log.from('proxy') })
   const upstream = { host: '127.0.0.1', port: options.upstreamPort ?? (server.address() as AddressInfo).port }
   const link = new Link({ name: 'bank', listen: { port: 0 }, upstream, rules, clock, log: log.from('proxy') })
   await link.setEnabled(true)
@@ -110,7 +103,7 @@ export async function openWire(serve: (end: End) => void, options: { seed?: numb
       while (events.filter((event) => event.type === type).length < times) await log.until(type)
     },
     async untilServed(connections) {
-      while (served.size > connections) await Promise.race([...served].map((socket) => once(socket, 'close')))
+      while (served.size > connections) await Promise.race([...served].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     },
     async client() {
       const socket = connect({ ...link.address, allowHalfOpen: true, noDelay: true })
