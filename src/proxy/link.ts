@@ -24,6 +24,8 @@ import type { Item } from './pipe.ts'
 import { noHeader } from './rules.ts'
 import type { Decision, Fate, HostileLink, Rule, Rules, RulesChange, Subject } from './rules.ts'
 import type { Cut, HeaderEdit, RequestAction, ResponseAction } from './toxic.ts'
+import { answered, noTraffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
 
 /** Bytes queued in one direction of a connection before its source is read no further. */
 export const QUEUE_BYTES = 1024 * 1024
@@ -44,12 +46,39 @@ const LISTEN_RETRY_MS = 100
 /** Between the last byte and an RST: what arrives together is read as a FIN by Node and others. A client in this process has read by then in any case. */
 const RESET_GAP_MS = 2
 
+export interface Listen {
+  /** 127.0.0.1 when absent or `localhost`; '', 0.0.0.0 and :: stand for all addresses, of both families where the machine has them. */
+  host?: string
+  /** 0 takes a free one, and keeps it. */
+  port: number
+}
+
+export interface Upstream {
+  host: string
+  port: number
+}
+
+/** One open connection, as it is now. */
+export interface ConnectionInfo {
+  number: number
+  /** The client's address and port. */
+  client: string
+  /** ms since it was accepted. */
+  ageMs: number
+  upstreamBytes: number
+  downstreamBytes: number
+  exchanges: number
+  /** What the link reads in it. */
+  protocol: 'http' | 'opaque'
+  /** The client's side has ended, or will hear no more, or neither. */
+  state: 'open' | 'half-closed' | 'hanging'
+}
+
 export interface LinkSetup {
   /** The service's name. */
   name: string
-  /** Port 0 takes a free one, and keeps it. */
-  listen: { host?: string; port: number }
-  upstream: { host: string; port: number }
+  listen: Listen
+  upstream: Upstream
   rules: Rules
   clock: Clock
   /** Bound to src `proxy`. */
@@ -63,8 +92,11 @@ export class Link implements HostileLink {
   readonly #setup: LinkSetup
   readonly #connections = new Set<Connection>()
   readonly #copies = new Set<() => void>()
-  readonly #host: string
+  /** Running totals. */
+  readonly traffic: Traffic = noTraffic()
+  #host: string
   #port: number
+  #upstream: Upstream
   #server: Server | undefined
   #enabled = false
   /** Sockets whose way to the service is delayed. */
@@ -80,8 +112,9 @@ export class Link implements HostileLink {
     this.#setup = setup
     this.name = setup.name
     this.rules = setup.rules
-    this.#host = setup.listen.host ?? '127.0.0.1'
+    this.#host = hostOf(setup.listen)
     this.#port = setup.listen.port
+    this.#upstream = setup.upstream
     setup.rules.watch((change) => {
       const { rule } = changeOf(change)
       if (rule.toxic.onListen) this.#look()
@@ -94,9 +127,57 @@ export class Link implements HostileLink {
     return { host: this.#host, port: this.#port }
   }
 
+  get upstream(): Upstream {
+    return this.#upstream
+  }
+
+  /** Whether it is on; a rule may close its listener all the same. */
+  get enabled(): boolean {
+    return this.#enabled
+  }
+
   /** Connections that have not ended on both sides. */
   get connections(): number {
     return this.#connections.size
+  }
+
+  /** The open connections, in the order in which they came. */
+  info(): ConnectionInfo[] {
+    return [...this.#connections].map((connection) => connection.info())
+  }
+
+  /**
+   * Listens elsewhere, or goes to another service; open connections are closed when anything changes. Takes the new address before it
+   * gives up the old one, so that when it cannot have it (PORT_BUSY, LISTEN_FAILED) all is as it was.
+   */
+  update({ listen, upstream }: { listen?: Listen; upstream?: Upstream }): Promise<void> {
+    const change = this.#changing.then(() => this.#move(listen, upstream ?? this.#upstream))
+    this.#changing = change.catch(() => {}) // told to this caller; the next change begins anew
+    return change
+  }
+
+  async #move(listen: Listen | undefined, upstream: Upstream): Promise<void> {
+    const moves = listen !== undefined && (hostOf(listen) !== this.#host || listen.port !== this.#port)
+    if (!moves && upstream.host === this.#upstream.host && upstream.port === this.#upstream.port) return
+    const before = this.#server
+    if (moves && !before) {
+      this.#host = hostOf(listen)
+      this.#port = listen.port
+    } else if (moves) {
+      const [host, port] = [this.#host, this.#port]
+      // The same port on another of its addresses may not be had beside the old one: that is given up first, and taken back.
+      if (listen.port === port) await this.#shut(undefined)
+      const fresh = await this.#bind(hostOf(listen), listen.port).catch(async (error: unknown) => {
+        if (listen.port === port) this.#server = await this.#bind(host, port)
+        throw error
+      })
+      await this.#shut(undefined)
+      this.#server = fresh
+      this.#host = hostOf(listen)
+      this.#port = (fresh.address() as AddressInfo).port
+    }
+    this.#upstream = upstream
+    this.#end('fin')
   }
 
   /** Off: refuses connections, and closes those that are open. Throws PORT_BUSY or LISTEN_FAILED when it cannot listen. */
@@ -148,22 +229,33 @@ export class Link implements HostileLink {
 
   async #listen(): Promise<void> {
     if (this.#server) return
+    this.#server = await this.#bind(this.#host, this.#port)
+    this.#port = (this.#server.address() as AddressInfo).port
+  }
+
+  async #bind(host: string, port: number): Promise<Server> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client))
     server.maxConnections = MAX_CONNECTIONS
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        const where = `${this.#host}:${this.#port}`
-        reject(
-          error.code === 'EADDRINUSE'
-            ? new ResilError('PORT_BUSY', `${this.name}: ${where} is in use`, 'choose another port, or 0 for a free one', { cause: error })
-            : new ResilError('LISTEN_FAILED', `${this.name}: cannot listen on ${where}: ${error.message}`, 'check the host and the port', { cause: error }),
-        )
+    const listen = (on: string) =>
+      new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, on, () => {
+          server.off('error', reject)
+          resolve()
+        })
       })
-      server.listen(this.#port, this.#host, resolve)
-    })
+    await listen(host)
+      .catch((error: NodeJS.ErrnoException) => {
+        if (host !== EVERYWHERE || error.code === 'EADDRINUSE' || error.code === 'EACCES') throw error
+        return listen('0.0.0.0') // a machine without IPv6
+      })
+      .catch((error: NodeJS.ErrnoException) => {
+        const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
+        if (error.code === 'EADDRINUSE') throw new ResilError('PORT_BUSY', `${this.name}: ${where} is in use`, 'choose another port, or 0 for a free one', { cause: error })
+        throw new ResilError('LISTEN_FAILED', `${this.name}: cannot listen on ${where}: ${error.message}`, 'check the host and the port', { cause: error })
+      })
     server.on('error', () => {}) // one connection could not be accepted (no file handles): its client sees it, the others live on
-    this.#port = (server.address() as AddressInfo).port
-    this.#server = server
+    return server
   }
 
   /** Takes no more connections; ends those that are open `how`, or leaves them when undefined. */
@@ -172,19 +264,25 @@ export class Link implements HostileLink {
     this.#server = undefined
     const closed = server && new Promise((resolve) => server.close(resolve))
     if (how === undefined) return // it is closed to newcomers at once, and for good when the last connection has ended
+    this.#end(how)
+    await closed
+  }
+
+  #end(how: 'fin' | 'rst'): void {
     for (const end of this.#copies) end()
     for (const socket of this.#early) socket.destroy()
     for (const connection of this.#connections) connection.destroy(how)
-    await closed
   }
 
   #accept(client: Socket): void {
     const number = ++this.#connectionNumber
+    this.traffic.connectionsTotal++
     const address = client.remoteAddress ?? ''
     let delayMs = 0
     for (const { action, decision } of this.rules.connect({ connection: number, client: address, exchange: null, method: '', path: '', header: noHeader })) {
       decision.hit(action)
       if (action.do === 'refuse') {
+        this.traffic.connectionsFailed++
         client.on('error', () => {}) // it is gone already
         client.resetAndDestroy()
         return
@@ -210,7 +308,9 @@ export class Link implements HostileLink {
   #connect(client: Socket, number: number, address: string): void {
     const connection: Connection = new Connection(client, number, {
       ...this.#setup,
+      upstream: this.#upstream,
       address,
+      traffic: this.traffic,
       yielding: this.#yielding,
       nextExchange: () => ++this.#exchangeNumber,
       sendCopy: (bytes, afterMs, sent) => this.#sendCopy(bytes, afterMs, sent),
@@ -221,7 +321,8 @@ export class Link implements HostileLink {
 
   /** Sends a request on a connection of its own; whatever comes of it is dropped. */
   #sendCopy(bytes: Buffer, afterMs: number, sent: () => void): void {
-    const { clock, upstream } = this.#setup
+    const { clock } = this.#setup
+    const upstream = this.#upstream
     let socket: Socket | undefined
     const end = () => {
       cancel()
@@ -253,6 +354,7 @@ const changeOf = (change: RulesChange) => ('added' in change ? { kind: 'added', 
 interface ConnectionSetup extends LinkSetup {
   /** The client's. */
   address: string
+  traffic: Traffic
   yielding: Yielding
   nextExchange(): number
   sendCopy(bytes: Buffer, afterMs: number, sent: () => void): void
@@ -315,6 +417,11 @@ class Connection {
   #draining = false
   #endedBy: 'client' | 'service' | 'toxic' | undefined
   #how: 'fin' | 'rst' = 'fin'
+  readonly #traffic: Traffic
+  readonly #peer: string
+  readonly #openedAt: number
+  #connected = false
+  #exchanges = 0
   #upstreamBytes = 0
   #downstreamBytes = 0
   #socketsOpen = 2
@@ -325,6 +432,10 @@ class Connection {
     this.#setup = setup
     this.#tap = new HttpTap(setup.nextExchange)
     const { clock, rules, log, name, address } = setup
+    this.#traffic = setup.traffic
+    this.#traffic.connectionsOpen++
+    this.#peer = `${address.includes(':') ? `[${address}]` : address}:${client.remotePort ?? 0}`
+    this.#openedAt = clock.monotonic()
     const pipe = { clock, rules, connection: number, client: address, subjectOf: (exchange: Exchange) => this.#subject(exchange), cut: (how: Cut) => this.#cutBoth(how) }
     this.#up = new Pipe({ ...pipe, stream: 'upstream', deliver: (item) => this.#toService(item) })
     this.#down = new Pipe({ ...pipe, stream: 'downstream', deliver: (item) => this.#toClient(item) })
@@ -339,7 +450,10 @@ class Connection {
     const service = connect({ ...setup.upstream, allowHalfOpen: true, noDelay: true })
     this.#service = service
     const giveUp = this.#later(CONNECT_TIMEOUT_MS, () => service.destroy(new Error('connect timeout')))
-    service.on('connect', giveUp)
+    service.on('connect', () => {
+      this.#connected = true
+      giveUp()
+    })
     service.on('data', (bytes: Buffer) => this.#fromService(bytes))
     service.on('end', () => this.#serviceEnded())
     service.on('error', () => this.#serviceLost())
@@ -370,6 +484,19 @@ class Connection {
     this.#settle()
   }
 
+  info(): ConnectionInfo {
+    return {
+      number: this.#number,
+      client: this.#peer,
+      ageMs: Math.round(this.#setup.clock.monotonic() - this.#openedAt),
+      upstreamBytes: this.#upstreamBytes,
+      downstreamBytes: this.#downstreamBytes,
+      exchanges: this.#exchanges,
+      protocol: this.#exchanges > 0 && !this.#tap.opaque ? 'http' : 'opaque',
+      state: this.#hanging ? 'hanging' : this.#client.readableEnded || this.#client.writableEnded ? 'half-closed' : 'open',
+    }
+  }
+
   /** The link goes down. */
   destroy(how: 'fin' | 'rst'): void {
     this.#endedBy ??= 'toxic'
@@ -393,6 +520,7 @@ class Connection {
 
   #fromClient(bytes: Buffer): void {
     this.#upstreamBytes += bytes.length
+    this.#traffic.upstream.received += bytes.length
     for (const piece of this.#tap.request(bytes)) this.#request(piece)
     this.#releaseHeads()
     this.#settle()
@@ -424,6 +552,9 @@ class Connection {
     const turn: Turn = { exchange, subject, openedAt: clock.monotonic(), status: 0, requestIsWhole: false, holdMs: 0, edits: [], overtaken: undefined, copy: undefined, instead: undefined }
     this.#turns.push(turn)
     this.#open.set(exchange, turn)
+    this.#exchanges++
+    this.#traffic.requestsTotal++
+    this.#traffic.requestsInFlight++
     log.emit('exchange.opened', { link: name, connection: this.#number, exchange: exchange.number, method: exchange.method, path: exchange.path, key: exchange.key })
     for (const fate of rules.request(subject)) this.#befall(turn, fate)
   }
@@ -516,7 +647,10 @@ class Connection {
     if (item.is === 'cut') return item.both ? this.#cutBoth(item.how) : this.#reset(this.#service)
     if (this.#service.destroyed || this.#service.writableEnded) return
     if (item.is === 'end') this.#service.end()
-    else if (item.bytes.length > 0) this.#service.write(item.bytes)
+    else if (item.bytes.length > 0) {
+      this.#traffic.upstream.sent += item.bytes.length
+      this.#service.write(item.bytes)
+    }
     this.#balance()
   }
 
@@ -524,6 +658,7 @@ class Connection {
 
   #fromService(bytes: Buffer): void {
     this.#downstreamBytes += bytes.length
+    this.#traffic.downstream.received += bytes.length
     for (const piece of this.#tap.response(bytes)) this.#response(piece)
     this.#releaseHeads()
     this.#settle()
@@ -684,12 +819,17 @@ class Connection {
       this.#client.end()
       return
     }
-    if (item.bytes.length > 0) this.#client.write(item.bytes)
+    if (item.bytes.length > 0) {
+      this.#traffic.downstream.sent += item.bytes.length
+      this.#client.write(item.bytes)
+    }
     const turn = item.last && item.exchange ? this.#open.get(item.exchange) : undefined
     if (turn) {
       const { name, log, clock } = this.#setup
       this.#open.delete(turn.exchange)
-      log.emit('exchange.answered', { link: name, exchange: turn.exchange.number, status: turn.status, ms: Math.round((clock.monotonic() - turn.openedAt) * 1000) / 1000 })
+      const ms = Math.round((clock.monotonic() - turn.openedAt) * 1000) / 1000
+      answered(this.#traffic, turn.status, ms)
+      log.emit('exchange.answered', { link: name, exchange: turn.exchange.number, status: turn.status, ms })
     }
     this.#balance()
   }
@@ -782,12 +922,16 @@ class Connection {
   }
 
   #cutExchanges(how: Cut, by: 'toxic' | 'client' | 'service'): void {
+    this.#traffic.requestsInFlight -= this.#open.size
+    this.#traffic.cut += this.#open.size
     for (const { exchange } of this.#open.values()) this.#setup.log.emit('exchange.cut', { link: this.#setup.name, exchange: exchange.number, how, by })
     this.#open.clear()
   }
 
   #closed(): void {
     if (--this.#socketsOpen > 0) return
+    this.#traffic.connectionsOpen--
+    if (!this.#connected) this.#traffic.connectionsFailed++
     for (const cancel of this.#timers) cancel()
     this.#up.discard()
     this.#down.discard()
@@ -835,6 +979,14 @@ class Connection {
     this.#timers.add(stop)
     return stop
   }
+}
+
+const EVERYWHERE = '::'
+
+/** One spelling for each meaning. */
+function hostOf({ host }: Listen): string {
+  if (host === undefined || host === 'localhost') return '127.0.0.1'
+  return host === '' || host === '0.0.0.0' || host === '[::]' ? EVERYWHERE : host
 }
 
 function balance(source: Socket, waiting: number): void {

@@ -405,3 +405,108 @@ describe('decisions', () => {
     expect(wire.rules.get('connection')).toMatchObject({ hits: 1, chunks: 4 })
   })
 })
+
+describe('a link that moves', () => {
+  const free = async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return { server, port: (server.address() as AddressInfo).port }
+  }
+
+  test('listens at the new place and no longer at the old one; its rules stay and its connections end', async () => {
+    await using wire = await openWire(http([], () => answer('fine')))
+    wire.rules.add({ link: 'bank', type: 'noop' })
+    const before = wire.link.address.port
+    const old = await wire.client()
+    old.socket.write(post('/'))
+    await old.until('fine')
+    await wire.link.update({ listen: { host: '127.0.0.1', port: 0 } })
+    expect(wire.link.address.port).not.toBe(before)
+    await old.ended
+    const client = await wire.client()
+    client.socket.write(post('/'))
+    await client.until('fine')
+    await expect(once(connect(before, '127.0.0.1'), 'connect')).rejects.toThrow('ECONNREFUSED')
+    expect(wire.rules.list()).toHaveLength(1)
+  })
+
+  test('stays where it was, with its connections, when the new place is taken', async () => {
+    const taken = await free()
+    await using wire = await openWire(http([], () => answer('fine')))
+    const { port } = wire.link.address
+    const client = await wire.client()
+    await expect(wire.link.update({ listen: { host: '127.0.0.1', port: taken.port } })).rejects.toMatchObject({ code: 'PORT_BUSY' })
+    await expect(wire.link.update({ listen: { host: '192.0.2.1', port } })).rejects.toMatchObject({ code: 'LISTEN_FAILED' })
+    expect(wire.link.address).toEqual({ host: '127.0.0.1', port })
+    expect(wire.link.enabled).toBe(true)
+    client.socket.write(post('/'))
+    await client.until('fine')
+    const next = await wire.client()
+    next.socket.write(post('/'))
+    await next.until('fine')
+    taken.server.close()
+  })
+
+  test('goes to another service at the same place', async () => {
+    await using other = await openWire(http([], () => answer('other')))
+    await using wire = await openWire(http([], () => answer('fine')))
+    const { port } = wire.link.address
+    await wire.link.update({ upstream: { host: '127.0.0.1', port: other.link.address.port } })
+    expect(wire.link.address.port).toBe(port)
+    const client = await wire.client()
+    client.socket.write(post('/'))
+    await client.until('other')
+  })
+
+  test('closes nothing when nothing changes, and takes all spellings of everywhere for one', async () => {
+    await using wire = await openWire(http([], () => answer('fine')))
+    await wire.link.update({ listen: { host: '', port: wire.link.address.port } })
+    const client = await wire.client()
+    const { port } = wire.link.address
+    for (const host of ['', '0.0.0.0', '::', '[::]']) await wire.link.update({ listen: { host, port }, upstream: wire.link.upstream })
+    client.socket.write(post('/'))
+    await client.until('fine')
+  })
+
+  test('while it is off, only remembers', async () => {
+    const taken = await free()
+    await using wire = await openWire(http([], () => answer('fine')))
+    await wire.link.setEnabled(false)
+    await wire.link.update({ listen: { port: taken.port } })
+    await expect(wire.link.setEnabled(true)).rejects.toMatchObject({ code: 'PORT_BUSY' })
+    expect(wire.link.enabled).toBe(false)
+    taken.server.close()
+    await once(taken.server, 'close')
+    await wire.link.setEnabled(true)
+    expect(wire.link.address.port).toBe(taken.port)
+  })
+})
+
+test('its traffic is counted while connections are open', async () => {
+  await using wire = await openWire(http([], (request) => (request.includes('/lost') ? undefined : answer('fine'))))
+  const client = await wire.client()
+  client.socket.write(post('/'))
+  await client.until('fine')
+  client.socket.write(post('/lost'))
+  await wire.until('exchange.opened', 2)
+  const request = post('/').length + post('/lost').length
+  const { traffic } = wire.link
+  expect(traffic).toMatchObject({
+    connectionsTotal: 1,
+    connectionsOpen: 1,
+    connectionsFailed: 0,
+    upstream: { received: request, sent: request },
+    downstream: { received: answer('fine').length, sent: answer('fine').length },
+    requestsTotal: 2,
+    requestsInFlight: 1,
+    answers: { 2: 1 },
+    cut: 0,
+  })
+  expect(traffic.latency.count).toBe(1)
+  expect(traffic.latency.buckets.reduce((a, b) => a + b, 0)).toBe(1)
+  expect(wire.link.info()).toMatchObject([{ number: 1, client: expect.stringMatching(/^127\.0\.0\.1:\d+$/), upstreamBytes: request, exchanges: 2, protocol: 'http', state: 'open' }])
+  client.socket.destroy()
+  await wire.until('connection.closed')
+  expect(traffic).toMatchObject({ connectionsOpen: 0, requestsInFlight: 0, cut: 1 })
+  expect(wire.link.info()).toEqual([])
+})
