@@ -984,7 +984,7 @@ class Connection {
 const EVERYWHERE = '::'
 
 /** One spelling for each meaning. */
-function hostOf({ host }: Listen): string {
+export function hostOf({ host }: Listen): string {
   if (host === undefined || host === 'localhost') return '127.0.0.1'
   return host === '' || host === '0.0.0.0' || host === '[::]' ? EVERYWHERE : host
 }

@@ -514,7 +514,7 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
 const PLAIN = /^-?\d+(\.\d+)?$/
 
 /** "250ms", "2s", "1h", or a plain number of ms; NaN when it is none. */
-function durationMs(text: string): number {
+export function durationMs(text: string): number {
   const duration = DURATION.exec(text)
   if (duration) return Number(duration[1]) * UNIT_MS[duration[2] as keyof typeof UNIT_MS]
   return PLAIN.test(text) ? Number(text) : Number.NaN
