@@ -1,7 +1,7 @@
 /**
  * What went wrong, said once for all commands: a word for machines, a sentence for people, how to mend it, and the exit code.
  *
- *   0 held or done   1 violated   2 usage or configuration   3 undecided   70 a bug of ours   130 interrupted
+ *   0 held or done   1 violated   2 usage or configuration   3 undecided   70 a bug of ours   127 proxy run: no such command   130 interrupted
  */
 import { stripVTControlCharacters } from 'node:util'
 import { Errors } from '@oclif/core'
@@ -10,7 +10,7 @@ import { ResilError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import { visible } from '../visible.ts'
 
-export type ExitCode = 0 | 1 | 2 | 3 | 70 | 130
+export type ExitCode = 0 | 1 | 2 | 3 | 70 | 127 | 130
 
 export interface Failure {
   code: string
@@ -20,7 +20,7 @@ export interface Failure {
 }
 
 /** Codes that mean "not known", where others mean "given wrongly" (2). */
-const UNDECIDED: ReadonlySet<string> = new Set(['SUBJECT_UNREACHABLE', 'RUN_CUT_SHORT'])
+const UNDECIDED: ReadonlySet<string> = new Set(['SUBJECT_UNREACHABLE', 'PROXY_UNREACHABLE', 'RUN_CUT_SHORT'])
 
 /** What oclif's parser throws; its classes are not exported, so they are known by what they carry. */
 interface ParseError {
@@ -35,7 +35,7 @@ export function failureOf(error: unknown, commands: readonly string[]): Failure 
     // oclif wraps the message of what a flag's parser throws.
     const wrapped = /^Parsing (--\S+) \n\t([\s\S]*)\nSee more help with --help$/.exec(error.message)
     const message = wrapped ? `${wrapped[1]}: ${wrapped[2]}` : error.message
-    return { code: error.code, message: visible(message), hint: visible(error.hint), exit: UNDECIDED.has(error.code) ? 3 : 2 }
+    return { code: error.code, message: visible(message), hint: visible(error.hint), exit: UNDECIDED.has(error.code) ? 3 : error.code === 'COMMAND_NOT_FOUND' ? 127 : 2 }
   }
   if (error instanceof Errors.CLIError) return usage(error, commands)
   const message = error instanceof Error ? `${error.name}: ${error.message}` : `thrown: ${String(error)}`

@@ -9,20 +9,18 @@
  *   deadline: 5s
  *   ports:    { bank: 4002, fraud: 4001, notification: 4003 }       # where your service finds its dependencies
  */
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { parseDocument } from 'yaml'
+import { existsSync } from 'node:fs'
 import { z } from 'zod'
 import { ResilError } from '../errors.ts'
 import { parseJson } from '../network.ts'
 import type { PaymentAdapter, PayOrder, ToldWord } from '../engines/payment/adapter.ts'
+import { readConfigFile } from './config-file.ts'
 import type { Subject } from './plan.ts'
 
 export const DEFAULT_CONFIG = 'resil.config.yaml'
 
 /** Where a service under test finds the mocks unless its file says otherwise: what it has to be configured with before it starts. */
 export const DEFAULT_PORTS = { fraud: 4001, bank: 4002, notification: 4003 }
-
-const LARGEST_CONFIG_BYTES = 1024 * 1024
 
 const DURATION = /^(\d{1,9})(ms|s|m)$/
 const UNIT: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
@@ -78,24 +76,7 @@ export async function readSubject(given: string | undefined, config: string | un
 }
 
 export function readConfig(file: string): Face {
-  const bad = (why: string) => new ResilError('BAD_CONFIG', `${file}: ${why}`, 'see docs/your-service.md for what it may say')
-  if (!existsSync(file)) throw bad('there is no such file')
-  const facts = statSync(file)
-  if (!facts.isFile()) throw bad('it is not a file')
-  if (facts.size > LARGEST_CONFIG_BYTES) throw bad('it is larger than 1 MiB')
-  const document = parseDocument(readFileSync(file, 'utf8'), { schema: 'core', uniqueKeys: true })
-  const problem = document.errors[0] ?? document.warnings[0]
-  if (problem) throw bad(problem.message.split('\n')[0]!)
-  let value: unknown
-  try {
-    value = document.toJS({ maxAliasCount: 100 })
-  } catch (error) {
-    throw bad(error instanceof Error ? error.message : String(error))
-  }
-  if (value === null) throw bad('it is empty')
-  const result = schema.safeParse(value)
-  if (!result.success) throw bad(result.error.issues.map((issue) => `${issue.path.join('.') || 'the file'} ${issue.message}`).join('; '))
-  return result.data
+  return readConfigFile(file, schema, 'see docs/your-service.md for what it may say')
 }
 
 /** The default face, with what the file says otherwise. */

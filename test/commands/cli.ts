@@ -43,6 +43,8 @@ export interface Running {
   child: ChildProcessWithoutNullStreams
   /** Resolves when stdout contains `text`. Rejects when the process ends before. */
   said(text: string): Promise<void>
+  /** So far. */
+  readonly stdout: string
   ended: Promise<Ended>
 }
 
@@ -57,6 +59,9 @@ export function start(script: string, args: readonly string[], env?: NodeJS.Proc
   return {
     child,
     ended: end,
+    get stdout() {
+      return stdout
+    },
     async said(text) {
       while (!stdout.includes(text)) {
         const over = await Promise.race([once(child.stdout, 'data').then(() => undefined), end])

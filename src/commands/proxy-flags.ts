@@ -1,0 +1,94 @@
+/** What the commands of the proxy have in common. */
+import { readFileSync } from 'node:fs'
+import { Flags } from '@oclif/core'
+import { SystemClock } from '../clock.ts'
+import { ResilError } from '../errors.ts'
+import type { ProxyAlonePlan, Tally } from '../lab/proxy-alone.ts'
+import { openProxyClient } from '../lab/proxy-client.ts'
+import type { ProxyClient } from '../lab/proxy-client.ts'
+import { adHocProxy, readProxyConfig } from '../lab/proxy-config.ts'
+import { anySeed } from '../lab/run.ts'
+import type { Voice } from '../lab/standing.ts'
+import { loadToxics } from '../lab/units.ts'
+import { visible } from '../visible.ts'
+import type { ExitCode } from './failure.ts'
+import { port, seed } from './flags.ts'
+
+const tokenFile = Flags.string({ summary: 'a file whose first line is the token of the control API', helpValue: 'FILE' })
+
+/** For a proxy that is started here. */
+export const planFlags = (usual: number) => ({
+  config: Flags.string({ summary: "proxies, toxics and schedule: YAML, or Toxiproxy's JSON", helpValue: 'FILE' }),
+  listen: Flags.string({ summary: 'one proxy without a file: PORT or HOST:PORT', helpValue: 'ADDRESS', dependsOn: ['upstream'], exclusive: ['config'] }),
+  upstream: Flags.string({ summary: 'where it goes', helpValue: 'HOST:PORT', dependsOn: ['listen'] }),
+  toxic: Flags.string({ summary: 'a fault on it from the start, e.g. latency=200ms,jitter=50ms@upstream (resil list toxics)', multiple: true, helpValue: 'SPEC', dependsOn: ['listen'] }),
+  port: port({ summary: `port of the control API; 0 takes a free one [default: ${usual}]` }),
+  host: Flags.string({ summary: 'address of the control API; another one than this machine needs --allow-remote and --token-file', default: '127.0.0.1' }),
+  'allow-remote': Flags.boolean({ summary: 'let the control API stand where others reach it' }),
+  'token-file': tokenFile,
+  seed: seed({ summary: 'the same seed and the same requests give the same faults' }),
+})
+
+interface PlanFlags {
+  config?: string
+  listen?: string
+  upstream?: string
+  toxic?: string[]
+  port?: number
+  host: string
+  'allow-remote': boolean
+  'token-file'?: string
+  seed?: number
+}
+
+const USUAL_PORT = 8474
+
+export async function planOf(flags: PlanFlags, version: string): Promise<ProxyAlonePlan> {
+  const toxics = await loadToxics()
+  const read = flags.config === undefined ? { proxies: flags.listen === undefined ? [] : [adHocProxy(flags.listen, flags.upstream!, flags.toxic ?? [], toxics)] } : readProxyConfig(flags.config, toxics)
+  const local = flags.host === 'localhost' || flags.host === '::1' || flags.host.startsWith('127.')
+  if (!local && !flags['allow-remote']) throw new ResilError('REMOTE_CONTROL', `--host ${flags.host} would let others control the proxy`, 'keep it on 127.0.0.1, or say --allow-remote and give it a --token-file')
+  return { ...read, seed: flags.seed ?? read.seed ?? anySeed(), host: flags.host, port: flags.port ?? read.port ?? USUAL_PORT, token: tokenIn(flags['token-file']), version }
+}
+
+/** Throws BAD_TOKEN. */
+function tokenIn(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ResilError('BAD_TOKEN', `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`, 'give a file whose first line is the token')
+  }
+  const token = text.split('\n')[0]!.trim()
+  if (!/^[!-~]{16,256}$/.test(token)) throw new ResilError('BAD_TOKEN', `the first line of ${file} is no token`, 'write 16 to 256 letters, digits and signs, without blanks: openssl rand -hex 32')
+  return token
+}
+
+/** Which faults struck; 3 under `strict` when one did not. */
+export function tellTally(tally: readonly Tally[], strict: boolean, voice: Voice): ExitCode {
+  const idle = tally.filter(({ hits }) => hits === 0)
+  for (const { proxy, toxic, type, hits } of tally) voice.answer(`${visible(proxy)}  ${visible(toxic)}${toxic.startsWith(type) ? '' : ` (${type})`}  ${hits === 0 ? 'NEVER STRUCK' : hits === 1 ? 'struck once' : `struck ${hits} times`}`)
+  voice.emit({ type: 'stopped', ok: !strict || idle.length === 0, toxics: tally })
+  return strict && idle.length > 0 ? 3 : 0
+}
+
+/** For a command that asks a running proxy. */
+export const controlFlags = {
+  control: Flags.string({ summary: 'the control API of the proxy', helpValue: 'URL', env: 'TOXIPROXY_URL', default: `http://127.0.0.1:${USUAL_PORT}` }),
+  'token-file': tokenFile,
+}
+
+export async function withClient<T>(flags: { control: string; 'token-file'?: string }, work: (client: ProxyClient) => Promise<T>): Promise<T> {
+  const client = openProxyClient(flags.control.includes('://') ? flags.control : `http://${flags.control}`, tokenIn(flags['token-file']), new SystemClock())
+  try {
+    return await work(client)
+  } finally {
+    await client.close()
+  }
+}
+
+/** `latency 200, jitter 50`, without what does nothing. */
+export function attributesInWords(attributes: Record<string, number | string>): string {
+  return visible(Object.entries(attributes).filter(([, value]) => value !== '' && value !== 0).map(([name, value]) => `${name} ${value}`).join(', '))
+}
