@@ -516,9 +516,7 @@ function events(log: EventLog, clock: Clock): Handler {
       if (response.writableLength > MAX_BEHIND_BYTES) response.destroy()
       else response.write(text)
     }
-    const stop = log.subscribe((event: Event) => {
-      if (!types || types.some((type) => event.type.startsWith(type))) send(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
-    })
+    const stop = log.subscribe((event: Event) => send(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`), types && ((wanted) => types.some((type) => wanted.startsWith(type))))
     let cancel = () => {}
     const beat = () => {
       send(': still here\n\n')
