@@ -263,6 +263,7 @@ function asApiError(error: unknown): { status: number; message: string } {
       return { status: 409, message: 'toxic already exists' }
     case 'BAD_TOXIC':
     case 'BAD_PROXY':
+    case 'BAD_UPSTREAM':
     case 'BAD_SCHEDULE':
       return { status: 400, message: error.hint === '' ? error.message : `${error.message}; ${error.hint}` }
     case 'PORT_BUSY':

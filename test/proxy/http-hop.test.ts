@@ -42,7 +42,7 @@ async function upstream(answer: (text: string, socket: Socket) => void) {
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const answerWhole = (text: string, socket: Socket) => {
-  if (/\r\n\r\n$/.test(text) || /\r\n0\r\n\r\n/.test(text)) socket.write(OK)
+  if (text.endsWith('\r\n\r\n')) socket.write(OK)
 }
 
 async function hop(routes: readonly HopRoute[], tls?: UpstreamTls) {
