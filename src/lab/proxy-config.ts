@@ -73,7 +73,8 @@ export const configSchema = z.strictObject({
       listen: z.string().describe('HOST:PORT; without a host on all addresses, port 0 takes a free one'),
       upstream: z.string().min(1).describe('HOST:PORT, whose bytes pass as they are; or an http:// or https:// URL'),
       routes: z.array(z.strictObject({ path: z.string().optional(), host: z.string().optional(), upstream: z.url({ protocol: /^https?$/ }) })).optional().describe('with a URL as upstream: others before it, by path (/api/**) or host; the first that fits'),
-      upstreamTls: z.strictObject({ ca: z.string().optional().describe('a PEM file'), insecure: z.boolean().optional() }).optional().describe('with https'),
+      upstreamTls: z.strictObject({ ca: z.string().optional().describe('a PEM file'), servername: z.string().optional(), insecure: z.boolean().optional() }).optional().describe('for https; with HOST:PORT, TLS is spoken to it'),
+      tls: z.strictObject({ cert: z.string().describe('a PEM file'), key: z.string().describe('a PEM file') }).optional().describe('TLS is spoken to clients, so that HTTP toxics see what is said'),
       enabled: z.boolean().optional(),
       toxics: z.array(toxic).optional(),
     }),
@@ -103,6 +104,7 @@ export function readProxyConfig(file: string, toxics: Record<string, Toxic>): Pr
     ...proxy,
     routes: proxy.routes?.map(({ upstream, ...rest }) => ({ ...rest, url: upstream })),
     upstreamTls: proxy.upstreamTls && { ...proxy.upstreamTls, ca: pemOf(proxy.upstreamTls.ca, where(n)) },
+    tls: proxy.tls && { cert: pemOf(proxy.tls.cert, where(n))!, key: pemOf(proxy.tls.key, where(n))! },
     toxics: (proxy.toxics ?? []).map((each) => toxicOf(each, toxics, where(n))),
   }))
   const names = proxies.map(({ name }) => name)

@@ -264,6 +264,7 @@ function asApiError(error: unknown): { status: number; message: string } {
     case 'BAD_TOXIC':
     case 'BAD_PROXY':
     case 'BAD_UPSTREAM':
+    case 'BAD_TLS':
     case 'BAD_SCHEDULE':
       return { status: 400, message: error.hint === '' ? error.message : `${error.message}; ${error.hint}` }
     case 'PORT_BUSY':

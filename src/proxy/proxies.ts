@@ -25,8 +25,10 @@ export interface ProxySpec {
   upstream: string
   /** With a URL: others before it, by path or host. */
   routes?: readonly HopRoute[]
-  /** With https. */
-  upstreamTls?: UpstreamTls
+  /** For https; with HOST:PORT, TLS is spoken to it. */
+  upstreamTls?: UpstreamTls & { servername?: string }
+  /** TLS is spoken to clients: certificate and key, PEM. */
+  tls?: { cert: string; key: string }
   /** True when absent. */
   enabled?: boolean
   toxics?: readonly ProxyToxic[]
@@ -114,7 +116,7 @@ export class Proxies {
       const on = entry.link.enabled
       const turned = change.upstream !== undefined && !isFor(entry, change.upstream)
       const moved = turned || (listen && !isAt(entry.link, listen))
-      const way = turned ? await this.#wayTo({ upstream: change.upstream! }) : undefined
+      const way = turned ? await this.#wayTo({ upstream: change.upstream!, upstreamTls: entry.upstreamTls }) : undefined
       try {
         await entry.link.update({ listen, upstream: way?.upstream })
       } catch (error) {
@@ -184,8 +186,8 @@ export class Proxies {
   /** Where the link goes for it. */
   async #wayTo({ upstream, routes = [], upstreamTls }: Pick<ProxySpec, 'upstream' | 'routes' | 'upstreamTls'>): Promise<{ upstream: Upstream; hop: Hop | undefined }> {
     if (!isUrl(upstream)) {
-      if (routes.length > 0 || upstreamTls) throw bad(`${upstream} is no URL, and has routes or TLS`, 'write http://HOST:PORT')
-      return { upstream: upstreamOf(upstream), hop: undefined }
+      if (routes.length > 0) throw bad(`${upstream} is no URL, and has routes`, 'write http://HOST:PORT')
+      return { upstream: { ...upstreamOf(upstream), tls: upstreamTls }, hop: undefined }
     }
     const hop = await openHop({ routes: [...routes, { url: upstream }], tls: upstreamTls, log: this.#log })
     return { upstream: { host: '127.0.0.1', port: hop.port }, hop }
@@ -198,7 +200,7 @@ export class Proxies {
     if (listen.port !== 0 && listen.port === upstream.port && sameHost(hostOf(listen), upstream.host)) throw bad(`${name}: it would be its own upstream, ${spec.upstream}`, 'name the service behind it')
     const rules = new Rules({ link: name, seed, toxics, clock, log: this.#log })
     for (const toxic of spec.toxics ?? []) rules.add({ ...toxic, link: name })
-    return new Entry(name, new Link({ name, listen, upstream, rules, clock, log: this.#log }), hop, spec)
+    return new Entry(name, new Link({ name, listen, upstream, tls: spec.tls, rules, clock, log: this.#log }), hop, spec)
   }
 
   #said(type: string, { name, listen, upstream, enabled }: Proxy): void {
@@ -212,13 +214,15 @@ class Entry implements Proxy {
   readonly rules: Rules
   upstream: string
   hop: Hop | undefined
+  readonly upstreamTls: ProxySpec['upstreamTls']
   readonly #asked: string
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(name: string, link: Link, hop: Hop | undefined, { listen, upstream }: ProxySpec) {
+  constructor(name: string, link: Link, hop: Hop | undefined, { listen, upstream, upstreamTls }: ProxySpec) {
     this.name = name
     this.link = link
     this.hop = hop
+    this.upstreamTls = upstreamTls
     this.rules = link.rules
     this.upstream = upstream
     this.#asked = listen

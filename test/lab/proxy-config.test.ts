@@ -32,6 +32,7 @@ test('toxics are written in short or at length, durations as people write them',
         upstream: '127.0.0.1:5432',
         routes: undefined,
         upstreamTls: undefined,
+        tls: undefined,
         toxics: [
           { type: 'latency', stream: 'upstream', attributes: { latency: 200, jitter: 50 } },
           { type: 'http_error', name: 'e', toxicity: 0.5, attributes: { status: 503, path: '/v1/**' } },
