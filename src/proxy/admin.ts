@@ -7,7 +7,9 @@
  * is made on the one thread that also moves the bytes, so it never waits for traffic.
  *
  * Differences from Toxiproxy 2.12, all on purpose: `toxics` is taken on create and populate; numbers that mean nothing (negative, a toxicity
- * above 1) are 400; a name with a slash or with characters that cannot be seen is 400; /metrics is always there; no `Logger` field.
+ * above 1) are 400, and so are a name with a slash or with characters that cannot be seen and an upstream that is no address or leads back to
+ * the proxy; an update that fails changes nothing; a proxy on the control port is 409; the name of a port is not looked up; /metrics is always
+ * there; no `Logger` field.
  */
 import { timingSafeEqual } from 'node:crypto'
 import { createServer } from 'node:http'
@@ -17,11 +19,13 @@ import type { Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Event, EventLog } from '../events.ts'
 import { chance } from '../random.ts'
-import { array, BadJson, field, firstValue, isOf, marshal, object, said } from './go-json.ts'
+import { array, BadJson, field, firstValue, isOf, marshal, object, wrongKind } from './go-json.ts'
+import type { Kind } from './go-json.ts'
 import { openJournal } from './journal.ts'
+import type { Journal } from './journal.ts'
 import { METRICS_TYPE, metrics } from './metrics.ts'
 import type { Proxies, Proxy, ProxySpec, ProxyToxic } from './proxies.ts'
-import type { Rule } from './rules.ts'
+import type { Rule, Rules } from './rules.ts'
 import { durationMs, targeting } from './rules.ts'
 import { MAX_STAGES, Schedule } from './schedule.ts'
 import type { Stage } from './schedule.ts'
@@ -67,9 +71,20 @@ const MAX_READERS = 64
 const HEARTBEAT_MS = 15_000
 const MAX_JOURNAL_LINES = 1000
 
-/** What Toxiproxy's own toxics take as whole numbers, and nothing else. */
-const INTEGERS_ONLY: ReadonlySet<string> = new Set(['latency', 'bandwidth', 'slow_close', 'timeout', 'reset_peer', 'slicer', 'limit_data'])
-const TOXIPROXYS: ReadonlySet<string> = new Set([...INTEGERS_ONLY, 'noop', 'packet_loss'])
+/** Toxiproxy's own toxics: what Go calls them, and the one kind of number that each takes. */
+const TOXIPROXYS: Readonly<Record<string, { struct: string; kind: Kind }>> = {
+  latency: { struct: 'LatencyToxic', kind: 'int64' },
+  bandwidth: { struct: 'BandwidthToxic', kind: 'int64' },
+  slow_close: { struct: 'SlowCloseToxic', kind: 'int64' },
+  timeout: { struct: 'TimeoutToxic', kind: 'int64' },
+  reset_peer: { struct: 'ResetToxic', kind: 'int64' },
+  slicer: { struct: 'SlicerToxic', kind: 'int' },
+  limit_data: { struct: 'LimitDataToxic', kind: 'int64' },
+  noop: { struct: 'NoopToxic', kind: 'int64' },
+  packet_loss: { struct: 'PacketLossToxic', kind: 'float64' },
+}
+/** What Go calls the type of one proxy in the list that populates. */
+const POPULATED = 'struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'
 
 /** An answer. */
 interface Answer {
@@ -97,7 +112,9 @@ export async function openAdmin(setup: AdminSetup): Promise<Admin> {
   if (!isLoopback(host) && token === undefined) throw new ResilError('TOKEN_NEEDED', `the control API would stand open on ${host}`, 'give it a token, or keep it on 127.0.0.1')
   const schedule = new Schedule({ clock, log: log.from('proxy'), proxies })
   const journal = openJournal(log)
-  const routes = routesOf({ ...setup, schedule, journal })
+  /** Known once it listens. */
+  let controlPort = 0
+  const routes = routesOf({ ...setup, schedule, journal, asApiError: (error) => asApiError(error, controlPort) })
   const sockets = new Set<Socket>()
   const startedAt = clock.monotonic()
   let answeredRequests = 0
@@ -118,7 +135,8 @@ export async function openAdmin(setup: AdminSetup): Promise<Admin> {
   server.on('connect', (_request, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'))
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const answer = await answerTo(request, response).catch((error: unknown): Answer => failure(error, request))
+    const target = targetOf(request.url ?? '')
+    const answer = await answerTo(request, target, response).catch((error: unknown): Answer => failure(error, target, controlPort))
     if (answer === 'streams') return
     const { status, type, body = '', headers = {} } = answer
     for (const [name, value] of Object.entries({ ...(type === undefined ? {} : { 'Content-Type': type }), ...headers })) response.setHeader(name, value)
@@ -128,20 +146,16 @@ export async function openAdmin(setup: AdminSetup): Promise<Admin> {
     response.end(request.method === 'HEAD' ? undefined : body)
   }
 
-  async function answerTo(request: IncomingMessage, response: ServerResponse): Promise<Answer | 'streams'> {
+  async function answerTo(request: IncomingMessage, { path, query, ours }: Target, response: ServerResponse): Promise<Answer | 'streams'> {
     gate(request, token)
-    const url = new URL(request.url ?? '/', 'http://control')
-    const found = find(routes, url.pathname)
+    const found = find(routes, path)
     if (!found) return { status: 404, type: 'text/plain; charset=utf-8', body: '404 page not found\n', headers: { 'X-Content-Type-Options': 'nosniff' } }
-    const handler = found.methods[request.method ?? '']
+    const handler = found.methods[request.method ?? ''] ?? found.methods['*']
     if (!handler) return { status: 405, headers: { Allow: Object.keys(found.methods).join(', ') } }
-    const ours = url.pathname.startsWith('/resil/')
-    if (!ours) {
-      response.setHeader('X-Toxiproxy-Request-Id', requestId(proxies.seed, ++answeredRequests))
-      if ((request.headers['user-agent'] ?? '').startsWith('Mozilla/')) return { status: 403, type: 'text/plain; charset=utf-8', body: 'User agent not allowed\n', headers: { 'X-Content-Type-Options': 'nosniff' } }
-    }
+    if (!ours) response.setHeader('X-Toxiproxy-Request-Id', requestId(proxies.seed, ++answeredRequests))
+    if ((request.headers['user-agent'] ?? '').startsWith('Mozilla/')) return { status: 403, type: 'text/plain; charset=utf-8', body: 'User agent not allowed\n', headers: { 'X-Content-Type-Options': 'nosniff' } }
     const body = request.method === 'GET' ? '' : await read(request, ours)
-    return handler({ path: found.path, query: url.searchParams, body, raw: request, response })
+    return handler({ path: found.path, query, body, raw: request, response })
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -156,6 +170,7 @@ export async function openAdmin(setup: AdminSetup): Promise<Admin> {
     server.listen(port, host, resolve)
   })
   const address = server.address() as AddressInfo
+  controlPort = address.port
   routes.push({ pattern: ['resil', ''], methods: { GET: () => json({ version: setup.version, toxiproxy: TOXIPROXY_VERSION, seed: proxies.seed, uptimeMs: Math.round(clock.monotonic() - startedAt), routes: routes.map(({ pattern }) => `/${pattern.join('/')}`) }) } })
   return {
     url: `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
@@ -196,6 +211,20 @@ function requestId(seed: number | string, n: number): string {
 
 // what was asked
 
+interface Target {
+  /** As it was sent, so that `..` and `%2e` stay what they are. */
+  path: string
+  query: URLSearchParams
+  /** Under /resil/. */
+  ours: boolean
+}
+
+/** Of a target in either of its forms: `/version`, `http://localhost:8474/version`. */
+function targetOf(target: string): Target {
+  const [path = '', ...query] = target.replace(/^https?:\/\/[^/?]*/i, '').split('?')
+  return { path, query: new URLSearchParams(query.join('?')), ours: path.startsWith('/resil/') }
+}
+
 async function read(request: IncomingMessage, ours: boolean): Promise<string> {
   if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') throw new ApiError(415, 'the body is encoded; send it plain')
   const parts: Buffer[] = []
@@ -212,6 +241,7 @@ async function read(request: IncomingMessage, ours: boolean): Promise<string> {
 interface Route {
   /** Segments; ':' takes any one, decoded. */
   pattern: string[]
+  /** '*' takes any. */
   methods: Record<string, Handler>
 }
 
@@ -242,13 +272,13 @@ function take(segment: string, into: string[]): boolean {
 const json = (value: unknown, status = 200): Answer => ({ status, type: 'application/json', body: marshal(value) })
 
 /** Words and status that Toxiproxy's clients know, where there are such. */
-function failure(error: unknown, request: IncomingMessage): Answer {
-  const { status, message } = asApiError(error)
-  if ((request.url ?? '').startsWith('/resil/')) return { status, type: 'application/problem+json', body: marshal({ status, title: message, ...(error instanceof ResilError ? { code: error.code, hint: error.hint } : {}) }) }
+function failure(error: unknown, { ours }: Target, controlPort: number): Answer {
+  const { status, message } = asApiError(error, controlPort)
+  if (ours) return { status, type: 'application/problem+json', body: marshal({ status, title: message, ...(error instanceof ResilError ? { code: error.code, hint: error.hint } : {}) }) }
   return { status, type: 'text/plain; charset=utf-8', body: `${marshal({ error: message, status })}\n`, headers: { 'X-Content-Type-Options': 'nosniff' } }
 }
 
-function asApiError(error: unknown): { status: number; message: string } {
+function asApiError(error: unknown, controlPort: number): { status: number; message: string } {
   if (error instanceof ApiError) return error
   if (error instanceof BadJson) return { status: 400, message: `bad request body: ${error.message}` }
   if (!(error instanceof ResilError)) return { status: 500, message: 'something broke here' }
@@ -268,20 +298,29 @@ function asApiError(error: unknown): { status: number; message: string } {
     case 'BAD_SCHEDULE':
       return { status: 400, message: error.hint === '' ? error.message : `${error.message}; ${error.hint}` }
     case 'PORT_BUSY':
-      return { status: 500, message: `listen tcp ${/: (\S+) is in use/.exec(error.message)?.[1]}: bind: address already in use` }
+    case 'LISTEN_FAILED': {
+      const { code = '', address = '', port, hostname = '', message } = error.cause as NodeJS.ErrnoException & { address?: string; port?: number; hostname?: string }
+      const why = BIND_FAILURES[code]
+      if (why) return { status: port === controlPort ? 409 : 500, message: `listen tcp ${address === '::' ? '' : address.includes(':') ? `[${address}]` : address}:${port}: bind: ${why}` }
+      return { status: 500, message: code === 'ENOTFOUND' ? `listen tcp: lookup ${hostname}: no such host` : message }
+    }
     default:
       return { status: 500, message: error.message }
   }
 }
 
+/** In the words of the system, as Go passes them on. */
+const BIND_FAILURES: Readonly<Record<string, string>> = { EADDRINUSE: 'address already in use', EADDRNOTAVAIL: 'cannot assign requested address', EACCES: 'permission denied' }
+
 // the routes
 
 interface Parts extends AdminSetup {
   schedule: Schedule
-  journal: ReturnType<typeof openJournal>
+  journal: Journal
+  asApiError(error: unknown): { status: number; message: string }
 }
 
-function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Route[] {
+function routesOf({ proxies, log, clock, toxics, schedule, journal, asApiError }: Parts): Route[] {
   /** A stream as it was written when the toxic was made: it comes back so. */
   const written = new WeakMap<Rule, string>()
 
@@ -294,25 +333,28 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
     return rule
   }
 
-  const readToxic = (value: unknown): { spec: ProxyToxic; stream: string | undefined } => {
+  /** Complains in Toxiproxy's order; `rules` are those that it is to stand among. */
+  const readToxic = (value: unknown, rules?: Rules): { spec: ProxyToxic; stream: string | undefined } => {
     const body = object(value, 'toxics.ToxicWrapper')
-    const name = field(body, 'name', 'string', 'ToxicWrapper') as string | undefined
+    const given = field(body, 'name', 'string', 'ToxicWrapper') as string | undefined
     const type = (field(body, 'type', 'string', 'ToxicWrapper') as string | undefined) ?? ''
     const stream = field(body, 'stream', 'string', 'ToxicWrapper') as string | undefined
-    const toxicity = field(body, 'toxicity', 'float64', 'ToxicWrapper') as number | undefined
+    const toxicity = field(body, 'toxicity', 'float32', 'ToxicWrapper') as number | undefined
+    const attributes = field(body, 'attributes', 'object', 'ToxicWrapper', 'toxics.NoopToxic') as Record<string, unknown> | undefined
     const way = stream?.toLowerCase()
     if (way !== undefined && way !== 'upstream' && way !== 'downstream') throw new ApiError(400, 'stream was invalid, can be either upstream or downstream')
     const toxic = Object.hasOwn(toxics, type) ? toxics[type] : undefined
     if (!toxic) throw new ApiError(400, 'invalid toxic type')
-    const attributes = readAttributes(toxic, field(body, 'attributes', 'object', 'ToxicWrapper') as Record<string, unknown> | undefined)
-    return { spec: { type, name: name === '' ? undefined : name, stream: way, toxicity, attributes }, stream }
+    const name = given || `${type}_${stream ?? toxic.stream}`
+    if (rules?.get(name)) throw new ApiError(409, 'toxic already exists')
+    return { spec: { type, name, stream: way, toxicity, attributes: readAttributes(toxic, attributes) }, stream }
   }
 
-  const readProxy = (value: unknown): { spec: ProxySpec; streams: (string | undefined)[] } => {
-    const body = object(value, 'toxiproxy.Proxy')
-    const text = (name: string) => (field(body, name, 'string', 'Proxy') as string | undefined) ?? ''
-    const given = ((field(body, 'toxics', 'array', 'Proxy') as unknown[] | undefined) ?? []).map(readToxic)
-    const enabled = field(body, 'enabled', 'bool', 'Proxy') as boolean | undefined
+  const readProxy = (value: unknown, type: string, of: string): { spec: ProxySpec; streams: (string | undefined)[] } => {
+    const body = object(value, type)
+    const text = (name: string) => (field(body, name, 'string', of) as string | undefined) ?? ''
+    const given = ((field(body, 'toxics', 'array', of) as unknown[] | undefined) ?? []).map((toxic) => readToxic(toxic))
+    const enabled = field(body, 'enabled', 'bool', of) as boolean | undefined
     return { spec: { name: text('name'), listen: text('listen'), upstream: text('upstream'), enabled, toxics: given.map(({ spec }) => spec) }, streams: given.map(({ stream }) => stream) }
   }
 
@@ -329,21 +371,27 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
   }
 
   const createProxy: Handler = async ({ body }) => {
-    const { spec, streams } = readProxy(firstValue(body))
+    const { spec, streams } = readProxy(firstValue(body), 'toxiproxy.Proxy', 'Proxy')
     needs(spec)
     return json(proxyJson(remember(await proxies.create(spec), streams)), 201)
   }
 
+  /** Errors are told in JSON here, with the proxies that were made before. */
   const populate: Handler = async ({ body }) => {
-    const wanted = array(firstValue(body), 'toxiproxy.Proxy').map(readProxy)
-    wanted.forEach(({ spec }, n) => needs(spec, ` at proxy ${n + 1}`))
-    const before = new Set(proxies.list())
-    const { done, error } = await proxies.populate(wanted.map(({ spec }) => spec))
-    done.forEach((proxy, n) => !before.has(proxy) && remember(proxy, wanted[n]!.streams))
-    const told = done.length > 0 ? done.map(proxyJson) : null
-    if (error === undefined) return json({ proxies: told }, 201)
-    const { status, message } = asApiError(error)
-    return json({ error: message, status, proxies: told }, status)
+    const notDone = (error: unknown, done: readonly Proxy[]) => {
+      const { status, message } = asApiError(error)
+      return json({ error: message, status, proxies: done.length > 0 ? done.map(proxyJson) : null }, status)
+    }
+    try {
+      const wanted = array(firstValue(body), POPULATED).map((each) => readProxy(each, POPULATED, ''))
+      wanted.forEach(({ spec }, n) => needs(spec, ` at proxy ${n + 1}`))
+      const before = new Set(proxies.list())
+      const { done, error } = await proxies.populate(wanted.map(({ spec }) => spec))
+      done.forEach((proxy, n) => !before.has(proxy) && remember(proxy, wanted[n]!.streams))
+      return error === undefined ? json({ proxies: done.length > 0 ? done.map(proxyJson) : null }, 201) : notDone(error, done)
+    } catch (error) {
+      return notDone(error, [])
+    }
   }
 
   const updateProxy: Handler = async ({ path: [name], body }) => {
@@ -356,7 +404,7 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
 
   const createToxic: Handler = ({ path: [proxy], body }) => {
     const { rules } = proxies.get(proxy!)
-    const { spec, stream } = readToxic(firstValue(body))
+    const { spec, stream } = readToxic(firstValue(body), rules)
     const rule = rules.add({ ...spec, link: proxy! })
     keepStream(rule, stream)
     return json(toxicJson(rule))
@@ -364,9 +412,9 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
 
   const updateToxic: Handler = ({ path: [proxy, name], body }) => {
     const rule = toxicOf(proxy!, name!)
-    const given = object(firstValue(body), 'toxics.ToxicWrapper')
-    const attributes = readAttributes(rule.toxic, field(given, 'attributes', 'object', 'ToxicWrapper') as Record<string, unknown> | undefined)
-    const toxicity = field(given, 'toxicity', 'float64', 'ToxicWrapper') as number | undefined
+    const given = object(firstValue(body), 'struct { Attributes interface {} "json:\\"attributes\\""; Toxicity float32 "json:\\"toxicity\\"" }')
+    const attributes = readAttributes(rule.toxic, field(given, 'attributes', 'object', '', `toxics.${TOXIPROXYS[rule.toxic.name]?.struct ?? 'Toxic'}`) as Record<string, unknown> | undefined)
+    const toxicity = field(given, 'toxicity', 'float32', '') as number | undefined
     return json(toxicJson(proxies.get(proxy!).rules.update(name!, { attributes, toxicity })))
   }
 
@@ -375,7 +423,7 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
   return [
     {
       pattern: ['proxies'],
-      methods: { GET: () => json(Object.fromEntries(proxies.list().map((proxy) => [proxy.name, proxyJson(proxy)]))), POST: createProxy },
+      methods: { GET: () => ({ status: 200, type: 'application/json', body: byName(proxies.list().map((proxy) => [proxy.name, proxyJson(proxy)])) }), POST: createProxy },
     },
     { pattern: ['populate'], methods: { POST: populate } },
     {
@@ -413,7 +461,7 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
       },
     },
     { pattern: ['version'], methods: { GET: () => ({ status: 200, type: 'application/json;charset=utf-8', body: `{"version": "${TOXIPROXY_VERSION}"}\n` }) } },
-    { pattern: ['metrics'], methods: { GET: () => ({ status: 200, type: METRICS_TYPE, body: metrics(proxies, journal) }) } },
+    { pattern: ['metrics'], methods: { '*': () => ({ status: 200, type: METRICS_TYPE, body: metrics(proxies, journal) }) } },
     {
       pattern: ['resil', 'proxies'],
       methods: { GET: () => json(proxies.list().map((proxy) => ({ ...proxyJson(proxy), toxics: proxy.rules.list().map(ruleJson), traffic: proxy.link.traffic }))) },
@@ -453,17 +501,24 @@ function routesOf({ proxies, log, clock, toxics, schedule, journal }: Parts): Ro
   ]
 }
 
-/** As they came, except where Toxiproxy has its own way: there whole numbers are numbers, and what is not known is passed over. */
+/** An object as Go writes a map: its keys in order, those that look like numbers too. */
+function byName(entries: [name: string, value: unknown][]): string {
+  const sorted = entries.sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${sorted.map(([name, value]) => `${marshal(name)}:${marshal(value)}`).join(',')}}`
+}
+
+/** As they came, except where Toxiproxy has its own way: there a number is a number, and what is not known is passed over. */
 function readAttributes(toxic: Toxic, given: Record<string, unknown> = {}): Record<string, number | string> {
+  const theirs = Object.hasOwn(TOXIPROXYS, toxic.name) ? TOXIPROXYS[toxic.name] : undefined
   const read: [string, number | string][] = []
-  for (const [key, value] of Object.entries(given)) {
-    const theirs = TOXIPROXYS.has(toxic.name) ? key.toLowerCase() : key
-    const own = Object.hasOwn(toxic.attributes, theirs) ? (toxic.attributes as Record<string, AttributeSpec>)[theirs] : undefined
-    if (value === null) continue
-    if (own && INTEGERS_ONLY.has(toxic.name) && !isOf(value, 'int64')) throw new BadJson(`json: cannot unmarshal ${said(value)} into Go struct field .attributes.${theirs} of type int64`)
-    if (!own && !Object.hasOwn(targeting, theirs) && TOXIPROXYS.has(toxic.name)) continue
-    if (typeof value !== 'number' && typeof value !== 'string') throw new BadJson(`json: cannot unmarshal ${said(value)} into Go struct field .attributes.${theirs} of type ${own?.type === 'string' ? 'string' : 'float64'}`)
-    read.push([theirs, value])
+  for (const [written, value] of Object.entries(given)) {
+    const key = theirs ? written.toLowerCase() : written
+    const own = Object.hasOwn(toxic.attributes, key) ? (toxic.attributes as Record<string, AttributeSpec>)[key] : undefined
+    if (value === null || (theirs && !own && !Object.hasOwn(targeting, key))) continue
+    const where = `struct field ${theirs?.struct ?? ''}.attributes.${key}`
+    if (theirs && own && !isOf(value, theirs.kind)) throw wrongKind(value, theirs.kind, where)
+    if (!isOf(value, 'string') && !isOf(value, 'float64')) throw wrongKind(value, own?.type === 'string' ? 'string' : 'float64', where)
+    read.push([key, value as number | string])
   }
   return Object.fromEntries(read)
 }
@@ -471,7 +526,7 @@ function readAttributes(toxic: Toxic, given: Record<string, unknown> = {}): Reco
 /** A number of ms, or "10s". */
 function msOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined
-  if (typeof value === 'number') return value
+  if (isOf(value, 'float64')) return value as number
   const ms = typeof value === 'string' ? durationMs(value) : Number.NaN
   if (Number.isNaN(ms)) throw new ApiError(400, `${name} is ${marshal(value)}; it is a number of ms, or a duration like 250ms, 10s, 1m`)
   return ms
@@ -493,9 +548,13 @@ function readPlan(value: unknown, readToxic: (value: unknown) => { spec: ProxyTo
         proxy: (field(stage, 'proxy', 'string', 'Stage') as string | undefined) ?? '',
         add: list('add')?.map((toxic) => readToxic(toxic).spec),
         remove: names as string[] | undefined,
-        update: list('update')?.map((change) => {
-          const { name, attributes, toxicity } = object(change, 'Update') as { name?: string; attributes?: Record<string, number | string>; toxicity?: number }
-          return { name: String(name), attributes, toxicity }
+        update: list('update')?.map((each) => {
+          const change = object(each, 'Update')
+          return {
+            name: (field(change, 'name', 'string', 'Update') as string | undefined) ?? '',
+            attributes: field(change, 'attributes', 'object', 'Update') as Record<string, number | string> | undefined,
+            toxicity: field(change, 'toxicity', 'float64', 'Update') as number | undefined,
+          }
         }),
         enabled: field(stage, 'enabled', 'bool', 'Stage') as boolean | undefined,
       }

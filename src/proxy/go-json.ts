@@ -11,80 +11,141 @@ export class BadJson extends Error {}
 
 /** The first JSON value of the text. Throws BadJson. */
 export function firstValue(text: string): unknown {
-  const start = /^[ \t\r\n]*/.exec(text)![0].length
+  const start = afterBlanks(text, 0)
   if (start === text.length) throw new BadJson('EOF')
-  const end = endOfValue(text, start)
-  try {
-    return JSON.parse(text.slice(start, end))
-  } catch {
-    throw new BadJson(complaint(text, start, end))
+  return JSON.parse(text.slice(start, afterValue(text, start, 0)))
+}
+
+const BLANKS = /[ \t\r\n]*/y
+
+function afterBlanks(text: string, at: number): number {
+  BLANKS.lastIndex = at
+  BLANKS.test(text)
+  return BLANKS.lastIndex
+}
+
+/** The complaint of Go's scanner about the sign at a place, which is the end of the text or not what may stand there. */
+function unexpected(text: string, at: number, where: string): BadJson {
+  if (at >= text.length) return new BadJson('unexpected EOF')
+  // Go reads bytes, and speaks of the first one of a sign.
+  const byte = String.fromCharCode(Buffer.from(text.slice(at, at + 2))[0]!)
+  const quoted = byte === "'" ? "\\'" : byte === '"' ? '"' : (ESCAPES[byte] ?? (byte < ' ' || byte === '\x7f' ? `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}` : byte))
+  return new BadJson(`invalid character '${quoted}' ${where}`)
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\x07': '\\a', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\v': '\\v' }
+
+/** Where the value that begins at a place ends. */
+function afterValue(text: string, at: number, depth: number): number {
+  const first = text[at]
+  if (first === '{' || first === '[') {
+    if (depth === MAX_DEPTH) throw new BadJson('exceeded max depth')
+    return first === '{' ? afterObject(text, at, depth + 1) : afterArray(text, at, depth + 1)
+  }
+  if (first === '"') return afterString(text, at)
+  if (first === 't') return afterLiteral(text, at, 'true')
+  if (first === 'f') return afterLiteral(text, at, 'false')
+  if (first === 'n') return afterLiteral(text, at, 'null')
+  if (first === '-' || isDigit(first)) return afterNumber(text, at)
+  throw unexpected(text, at, 'looking for beginning of value')
+}
+
+function afterObject(text: string, start: number, depth: number): number {
+  let at = afterBlanks(text, start + 1)
+  if (text[at] === '}') return at + 1
+  for (;;) {
+    if (text[at] !== '"') throw unexpected(text, at, 'looking for beginning of object key string')
+    at = afterBlanks(text, afterString(text, at))
+    if (text[at] !== ':') throw unexpected(text, at, 'after object key')
+    at = afterBlanks(text, afterValue(text, afterBlanks(text, at + 1), depth))
+    if (text[at] === '}') return at + 1
+    if (text[at] !== ',') throw unexpected(text, at, 'after object key:value pair')
+    at = afterBlanks(text, at + 1)
   }
 }
 
-/** Where the value ends as far as brackets and quotes tell. Throws BadJson for one that never ends, or nests too deep. */
-function endOfValue(text: string, start: number): number {
-  let depth = 0
-  for (let at = start; at < text.length; at++) {
-    const sign = text[at]!
-    if (sign === '"') {
-      at = endOfString(text, at)
-      if (at === -1) throw new BadJson('unexpected EOF')
-    } else if (sign === '{' || sign === '[') {
-      if (++depth > MAX_DEPTH) throw new BadJson('exceeded max depth')
-      continue
-    } else if (sign === '}' || sign === ']') {
-      depth--
-    } else if (depth === 0) {
-      let end = at
-      while (end < text.length && !/[\s,:[\]{}"]/.test(text[end]!)) end++
-      return Math.max(end, at + 1)
-    } else continue
-    if (depth <= 0) return at + 1
+function afterArray(text: string, start: number, depth: number): number {
+  let at = afterBlanks(text, start + 1)
+  if (text[at] === ']') return at + 1
+  for (;;) {
+    at = afterBlanks(text, afterValue(text, at, depth))
+    if (text[at] === ']') return at + 1
+    if (text[at] !== ',') throw unexpected(text, at, 'after array element')
+    at = afterBlanks(text, at + 1)
   }
-  throw new BadJson('unexpected EOF')
 }
 
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    if (text[at] === '\\') at++
-    else if (text[at] === '"') return at
+function afterString(text: string, start: number): number {
+  for (let at = start + 1; ; at++) {
+    const sign = text[at]
+    if (sign === '"') return at + 1
+    if (sign === undefined || sign < ' ') throw unexpected(text, at, 'in string literal')
+    if (sign !== '\\') continue
+    at++
+    if (text[at] === 'u') {
+      for (let digits = 0; digits < 4; digits++) if (!/[0-9a-fA-F]/.test(text[++at] ?? '')) throw unexpected(text, at, 'in \\u hexadecimal character escape')
+    } else if (!/["\\/bfnrt]/.test(text[at] ?? '')) throw unexpected(text, at, 'in string escape code')
   }
-  return -1
 }
 
-function complaint(text: string, start: number, end: number): string {
-  const first = text[start]!
-  if (!/["{[\-0-9tfn]/.test(first)) return `invalid character ${quoted(first)} looking for beginning of value`
-  const inner = /[{,]\s*([^"\s}])/.exec(text.slice(start, end))
-  if (first === '{' && inner) return `invalid character ${quoted(inner[1]!)} looking for beginning of object key string`
-  return `invalid character ${quoted(text[end - 1] ?? first)} in value`
+function afterLiteral(text: string, start: number, word: string): number {
+  for (let n = 1; n < word.length; n++) if (text[start + n] !== word[n]) throw unexpected(text, start + n, `in literal ${word} (expecting '${word[n]}')`)
+  return start + word.length
 }
 
-const quoted = (sign: string) => (sign === "'" ? `'\\''` : `'${sign}'`)
+const isDigit = (sign: string | undefined) => sign !== undefined && sign >= '0' && sign <= '9'
 
-export type Kind = 'string' | 'bool' | 'float64' | 'int64' | 'object' | 'array'
+function afterNumber(text: string, start: number): number {
+  const digits = (from: number, where: string) => {
+    if (!isDigit(text[from])) throw unexpected(text, from, where)
+    let at = from + 1
+    while (isDigit(text[at])) at++
+    return at
+  }
+  const first = text[start] === '-' ? start + 1 : start
+  let at = text[first] === '0' ? first + 1 : digits(first, 'in numeric literal')
+  if (text[at] === '.') at = digits(at + 1, 'after decimal point in numeric literal')
+  if (text[at] !== 'e' && text[at] !== 'E') return at
+  const signed = text[at + 1] === '+' || text[at + 1] === '-'
+  return digits(at + (signed ? 2 : 1), 'in exponent of numeric literal')
+}
 
-/** A field by its name without case, the last of them when there are several; undefined when it is absent or null. Throws BadJson for another kind. */
-export function field(object: Record<string, unknown>, name: string, kind: Kind, of: string): unknown {
+/** What is asked for, in Go's words; `object` for a struct. */
+export type Kind = 'string' | 'bool' | 'float32' | 'float64' | 'int' | 'int64' | 'object' | 'array'
+
+/**
+ * A field by its name without case, the last of them when there are several; undefined when it is absent or null. Throws BadJson for another
+ * kind: `of` is the struct that it is in, `type` what Go calls the kind when it has a name of its own for it.
+ */
+export function field(object: Record<string, unknown>, name: string, kind: Kind, of: string, type: string = kind): unknown {
   let value: unknown
   for (const [key, each] of Object.entries(object)) if (key.toLowerCase() === name) value = each
   if (value === undefined || value === null) return undefined
-  if (!isOf(value, kind)) throw new BadJson(`json: cannot unmarshal ${said(value)} into Go struct field ${of}.${name} of type ${kind}`)
+  if (!isOf(value, kind)) throw wrongKind(value, kind, `struct field ${of}.${name}`, type)
   return value
+}
+
+/** `where`: `struct field Proxy.name`, or `value`. */
+export function wrongKind(value: unknown, kind: Kind, where: string, type: string = kind): BadJson {
+  const said = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
+  const number = typeof value === 'number' && isNumber(kind) ? ` ${value}` : ''
+  return new BadJson(`json: cannot unmarshal ${said}${number} into Go ${where} of type ${type}`)
 }
 
 /** The value as an object; null stands for an empty one. */
 export function object(value: unknown, of: string): Record<string, unknown> {
   if (value === null) return {}
-  if (!isOf(value, 'object')) throw new BadJson(`json: cannot unmarshal ${said(value)} into Go value of type ${of}`)
+  if (!isOf(value, 'object')) throw wrongKind(value, 'object', 'value', of)
   return value as Record<string, unknown>
 }
 
 export function array(value: unknown, of: string): unknown[] {
   if (value === null) return []
-  if (!Array.isArray(value)) throw new BadJson(`json: cannot unmarshal ${said(value)} into Go value of type []${of}`)
+  if (!Array.isArray(value)) throw wrongKind(value, 'array', 'value', `[]${of}`)
   return value
 }
+
+const isNumber = (kind: Kind) => kind === 'float32' || kind === 'float64' || kind === 'int' || kind === 'int64'
 
 export function isOf(value: unknown, kind: Kind): boolean {
   switch (kind) {
@@ -92,8 +153,10 @@ export function isOf(value: unknown, kind: Kind): boolean {
       return typeof value === 'string'
     case 'bool':
       return typeof value === 'boolean'
+    case 'float32':
     case 'float64':
-      return typeof value === 'number'
+      return Number.isFinite(value) // 1e999 is infinite here, and too large there
+    case 'int':
     case 'int64':
       return Number.isSafeInteger(value)
     case 'array':
@@ -101,12 +164,6 @@ export function isOf(value: unknown, kind: Kind): boolean {
     case 'object':
       return typeof value === 'object' && value !== null && !Array.isArray(value)
   }
-}
-
-export function said(value: unknown): string {
-  if (Array.isArray(value)) return 'array'
-  if (typeof value === 'number') return Number.isInteger(value) ? 'number' : `number ${value}`
-  return typeof value === 'boolean' ? 'bool' : typeof value
 }
 
 /** As Go's Marshal writes it: in one line, with `<`, `>` and `&` escaped. */

@@ -64,8 +64,9 @@ export class Proxies {
   readonly #setup: ProxiesSetup
   readonly #log: Log
   readonly #proxies = new Map<string, Entry>()
-  /** Names of proxies that are being made. */
-  readonly #coming = new Set<string>()
+  /** Proxies that are being made, by name. */
+  readonly #coming = new Map<string, Promise<Proxy>>()
+  #closed = false
 
   constructor(setup: ProxiesSetup) {
     this.#setup = setup
@@ -83,63 +84,56 @@ export class Proxies {
     return this.#get(name)
   }
 
-  /** With its toxics, or not at all. Throws BAD_PROXY, PROXY_EXISTS, BAD_TOXIC, TOXIC_EXISTS, PORT_BUSY, LISTEN_FAILED. */
+  /** With its toxics, or not at all. Throws BAD_PROXY, BAD_ADDRESS, PROXY_EXISTS, BAD_TOXIC, TOXIC_EXISTS, PORT_BUSY, LISTEN_FAILED. */
   async create(spec: ProxySpec): Promise<Proxy> {
     const { name } = spec
     checkName(name)
     if (this.#proxies.has(name) || this.#coming.has(name)) throw new ResilError('PROXY_EXISTS', `there is a proxy "${name}" already`, 'give the new one a name of its own')
-    if (this.#proxies.size + this.#coming.size >= MAX_PROXIES) throw bad(`there are ${MAX_PROXIES} proxies already`, 'delete some first')
-    this.#coming.add(name)
-    try {
-      const way = await this.#wayTo(spec)
-      let entry: Entry
-      try {
-        entry = this.#make(spec, way)
-        if (spec.enabled !== false) await entry.link.setEnabled(true)
-      } catch (error) {
-        await way.hop?.close()
-        throw error
-      }
-      this.#proxies.set(name, entry)
-      this.#said('proxy.created', entry)
-      return entry
-    } finally {
-      this.#coming.delete(name)
-    }
+    return this.#bring(this.#make(spec), spec, undefined)
   }
 
-  /** Moves it, or turns it on or off. When the new address cannot be had, all is as it was. Throws as `create`, and PROXY_NOT_FOUND. */
-  update(name: string, change: { listen?: string; upstream?: string; enabled?: boolean }): Promise<Proxy> {
+  /**
+   * Moves it, or turns it on or off. When the new address cannot be had, all is as it was.
+   * Throws BAD_PROXY, BAD_ADDRESS, PROXY_NOT_FOUND, PORT_BUSY, LISTEN_FAILED.
+   */
+  async update(name: string, change: { listen?: string; upstream?: string; enabled?: boolean }): Promise<Proxy> {
     const entry = this.#get(name)
-    const listen = change.listen === undefined ? undefined : addressOf(change.listen, 'listen')
+    const listen = change.listen === undefined ? undefined : addressOf(change.listen)
+    if (change.upstream !== undefined && !isUrl(change.upstream)) upstreamOf(change.upstream)
     return entry.next(async () => {
-      const on = entry.link.enabled
-      const turned = change.upstream !== undefined && !isFor(entry, change.upstream)
-      const moved = turned || (listen && !isAt(entry.link, listen))
-      const way = turned ? await this.#wayTo({ upstream: change.upstream!, upstreamTls: entry.upstreamTls }) : undefined
+      const { link } = entry
+      const before = { listen: link.address, upstream: link.upstream }
+      const on = link.enabled
+      const way = change.upstream === undefined || isFor(entry, change.upstream) ? undefined : await this.#wayTo({ upstream: change.upstream, upstreamTls: entry.upstreamTls })
+      const moved = way !== undefined || (listen && !isAt(link, listen))
       try {
-        await entry.link.update({ listen, upstream: way?.upstream })
+        this.#mustLeadAway(entry.name, listen ?? before.listen, way?.upstream ?? before.upstream)
+        await link.update({ listen, upstream: way?.upstream })
+        if (change.enabled !== undefined) {
+          await link.setEnabled(change.enabled).catch(async (error: unknown) => {
+            await link.update(before) // it is off: nothing is bound for it
+            throw error
+          })
+        }
       } catch (error) {
         await way?.hop?.close()
         throw error
       }
+      if (link.enabled) entry.asked = undefined
+      else if (listen && !isAddress(listen, before.listen)) entry.asked = change.listen
       if (way) {
         await entry.hop?.close()
         entry.hop = way.hop
         entry.upstream = change.upstream!
       }
-      if (change.enabled !== undefined) await entry.link.setEnabled(change.enabled)
-      if (moved || on !== entry.link.enabled) this.#said('proxy.updated', entry)
+      if (moved || on !== link.enabled) this.#said('proxy.updated', entry)
       return entry
     })
   }
 
   /** Its connections are closed. Throws PROXY_NOT_FOUND. */
   async delete(name: string): Promise<void> {
-    const entry = this.#get(name)
-    this.#proxies.delete(name)
-    await entry.next(() => entry.close())
-    this.#said('proxy.deleted', entry)
+    await this.#drop(this.#get(name))
   }
 
   /**
@@ -150,13 +144,7 @@ export class Proxies {
     const done: Proxy[] = []
     for (const spec of specs) {
       try {
-        const there = this.#proxies.get(spec.name)
-        if (there && isAt(there.link, addressOf(spec.listen, 'listen')) && isFor(there, spec.upstream)) {
-          done.push(there)
-          continue
-        }
-        if (there) await this.delete(spec.name)
-        done.push(await this.create(spec))
+        done.push(await this.#put(spec))
       } catch (error) {
         return { done, error }
       }
@@ -164,17 +152,69 @@ export class Proxies {
     return { done }
   }
 
-  /** Takes all toxics away and turns every proxy on. Throws PORT_BUSY, LISTEN_FAILED at the first that cannot. */
+  /** Turns every proxy on and takes all toxics away. Throws PORT_BUSY, LISTEN_FAILED at the first that cannot. */
   async reset(): Promise<void> {
-    for (const { name, rules } of this.list()) {
-      rules.removeAll()
-      await this.update(name, { enabled: true })
+    for (const proxy of this.list()) {
+      if (this.#proxies.get(proxy.name) !== proxy) continue // somebody deleted it meanwhile
+      await this.update(proxy.name, { enabled: true })
+      proxy.rules.removeAll()
     }
   }
 
-  /** Leaves nothing behind. */
+  /** Leaves nothing behind, and takes nothing new. */
   async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#coming.values())
     await Promise.all([...this.#proxies.values()].map((entry) => entry.next(() => entry.close())))
+  }
+
+  /** One proxy of a populate. Whoever asks for the same at the same time gets the same. */
+  async #put(spec: ProxySpec): Promise<Proxy> {
+    const { name } = spec
+    checkName(name)
+    for (let coming = this.#coming.get(name); coming; coming = this.#coming.get(name)) await coming.catch(() => {}) // told to whoever asked for it
+    const there = this.#proxies.get(name)
+    if (!there) return this.#bring(this.#make(spec), spec, undefined)
+    if (isAt(there.link, addressOf(spec.listen)) && isFor(there, spec.upstream)) return there
+    return this.#bring(this.#make(spec), spec, there)
+  }
+
+  /** Sets a proxy up, in place of another one when there is one. Its name is taken from now on. */
+  #bring(entry: Entry, spec: ProxySpec, old: Entry | undefined): Promise<Proxy> {
+    const bring = async (): Promise<Proxy> => {
+      try {
+        if (old && this.#proxies.get(entry.name) === old) await this.#drop(old)
+        if (isUrl(spec.upstream)) {
+          const { upstream, hop } = await this.#wayTo(spec)
+          entry.hop = hop
+          await entry.link.update({ upstream })
+        }
+        if (spec.enabled !== false) {
+          await entry.link.setEnabled(true)
+          entry.asked = undefined
+        }
+        this.#proxies.set(entry.name, entry)
+        this.#said('proxy.created', entry)
+        return entry
+      } catch (error) {
+        await entry.close()
+        throw error
+      } finally {
+        this.#coming.delete(entry.name)
+      }
+    }
+    if (this.#closed) throw new ResilError('PROXIES_CLOSED', 'the proxies are being closed', 'start them again')
+    if (!old && this.#proxies.size + this.#coming.size >= MAX_PROXIES) throw bad(`there are ${MAX_PROXIES} proxies already`, 'delete some first')
+    // Begun in a later turn of the promise queue, so that it is among those that are coming before it can end.
+    const coming = Promise.resolve().then(bring)
+    this.#coming.set(entry.name, coming)
+    return coming
+  }
+
+  async #drop(entry: Entry): Promise<void> {
+    this.#proxies.delete(entry.name)
+    await entry.next(() => entry.close())
+    this.#said('proxy.deleted', entry)
   }
 
   #get(name: string): Entry {
@@ -183,24 +223,35 @@ export class Proxies {
     return entry
   }
 
-  /** Where the link goes for it. */
+  /** Where the link goes for it. Throws BAD_UPSTREAM, BAD_PROXY. */
   async #wayTo({ upstream, routes = [], upstreamTls }: Pick<ProxySpec, 'upstream' | 'routes' | 'upstreamTls'>): Promise<{ upstream: Upstream; hop: Hop | undefined }> {
-    if (!isUrl(upstream)) {
-      if (routes.length > 0) throw bad(`${upstream} is no URL, and has routes`, 'write http://HOST:PORT')
-      return { upstream: { ...upstreamOf(upstream), tls: upstreamTls }, hop: undefined }
-    }
+    if (!isUrl(upstream)) return { upstream: { ...upstreamOf(upstream), tls: upstreamTls }, hop: undefined }
     const hop = await openHop({ routes: [...routes, { url: upstream }], tls: upstreamTls, log: this.#log })
     return { upstream: { host: '127.0.0.1', port: hop.port }, hop }
   }
 
-  #make(spec: ProxySpec, { upstream, hop }: { upstream: Upstream; hop: Hop | undefined }): Entry {
+  #make(spec: ProxySpec): Entry {
     const { clock, seed, toxics } = this.#setup
     const { name } = spec
-    const listen = addressOf(spec.listen, 'listen')
-    if (listen.port !== 0 && listen.port === upstream.port && sameHost(hostOf(listen), upstream.host)) throw bad(`${name}: it would be its own upstream, ${spec.upstream}`, 'name the service behind it')
+    const listen = addressOf(spec.listen, 'listen tcp: ')
+    const viaHop = isUrl(spec.upstream)
+    if (!viaHop && spec.routes && spec.routes.length > 0) throw bad(`${name}: ${spec.upstream} is no URL, and there are routes`, 'write http://HOST:PORT')
+    const upstream: Upstream = viaHop ? NOWHERE : { ...upstreamOf(spec.upstream), tls: spec.upstreamTls }
+    if (!viaHop) this.#mustLeadAway(name, listen, upstream)
     const rules = new Rules({ link: name, seed, toxics, clock, log: this.#log })
     for (const toxic of spec.toxics ?? []) rules.add({ ...toxic, link: name })
-    return new Entry(name, new Link({ name, listen, upstream, tls: spec.tls, rules, clock, log: this.#log }), hop, spec)
+    return new Entry(name, new Link({ name, listen, upstream, tls: spec.tls, rules, clock, log: this.#log }), spec)
+  }
+
+  /** A connection that comes back to where it came from would make another one, and so on. Throws BAD_PROXY. */
+  #mustLeadAway(name: string, listen: Listen, upstream: Upstream): void {
+    const others = this.list().filter((proxy) => proxy.name !== name)
+    let to: Upstream | undefined = upstream
+    for (let hop = 0; to && hop <= others.length; hop++) {
+      const here: Upstream = to
+      if (leadsTo(here, listen)) throw bad(`${name}: its connections would come back to it`, 'name the service behind it as its upstream')
+      to = others.find(({ link }) => leadsTo(here, link.address))?.link.upstream
+    }
   }
 
   #said(type: string, { name, listen, upstream, enabled }: Proxy): void {
@@ -213,24 +264,24 @@ class Entry implements Proxy {
   readonly link: Link
   readonly rules: Rules
   upstream: string
-  hop: Hop | undefined
   readonly upstreamTls: ProxySpec['upstreamTls']
-  readonly #asked: string
+  hop: Hop | undefined
+  /** What was asked for, until it has listened there. */
+  asked: string | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(name: string, link: Link, hop: Hop | undefined, { listen, upstream, upstreamTls }: ProxySpec) {
+  constructor(name: string, link: Link, { listen, upstream, upstreamTls }: ProxySpec) {
     this.name = name
     this.link = link
-    this.hop = hop
-    this.upstreamTls = upstreamTls
     this.rules = link.rules
     this.upstream = upstream
-    this.#asked = listen
+    this.upstreamTls = upstreamTls
+    this.asked = listen
   }
 
   get listen(): string {
     const { host, port } = this.link.address
-    return port === 0 ? this.#asked : `${host.includes(':') ? `[${host}]` : host}:${port}`
+    return this.asked ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
   }
 
   get enabled(): boolean {
@@ -257,31 +308,37 @@ function bad(message: string, hint: string): ResilError {
 /** A name goes into paths and onto terminals. */
 function checkName(name: string): void {
   if (name === '') throw bad('a proxy has no name', 'give it one')
-  if (name.length > MAX_NAME || /[/\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name)) {
+  if (name.length > MAX_NAME || /[/\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(name)) {
     throw bad(`a proxy cannot be called ${JSON.stringify(name.slice(0, 60))}`, `a name has at most ${MAX_NAME} characters, no slash and nothing that cannot be seen`)
   }
 }
 
-/** HOST:PORT, [IPv6]:PORT or :PORT. `''` is `:0`. Throws BAD_PROXY with Go's words, which Toxiproxy's clients know. */
-function addressOf(text: string, what: 'listen' | 'upstream'): { host: string; port: number } {
-  if (text === '' && what === 'listen') return { host: '', port: 0 }
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(text)
-  if (!match) {
-    const why = text.includes(']') || !text.includes(':') ? 'missing port in address' : 'too many colons in address'
-    throw new ResilError('BAD_ADDRESS', `address ${text}: ${why}`, 'write HOST:PORT, or [ADDRESS]:PORT for IPv6')
-  }
-  const port = match[3] === '' ? 0 : Number(match[3])
-  if (!/^\d*$/.test(match[3]!) || port > 65_535) throw new ResilError('BAD_ADDRESS', `address ${text}: invalid port`, 'a port is a number up to 65535')
-  return { host: match[1] ?? match[2] ?? '', port }
+/** HOST:PORT, [IPv6]:PORT or :PORT. `''` is `:0`. Throws BAD_ADDRESS with Go's words, which Toxiproxy's clients know, behind `doing`. */
+function addressOf(text: string, doing = ''): { host: string; port: number } {
+  if (text === '') return { host: '', port: 0 }
+  const wrong = (why: string) => new ResilError('BAD_ADDRESS', `${doing}${why}`, 'write HOST:PORT, or [ADDRESS]:PORT for IPv6')
+  const match = /^(?:\[([^\][]*)\]|([^:\][]*)):([^:\][]*)$/.exec(text)
+  if (!match) throw wrong(`address ${text}: ${/:[^\]]*:/.test(text) && !text.startsWith('[') ? 'too many colons in address' : 'missing port in address'}`)
+  const [, literal, name, port = ''] = match
+  if (!/^\d*$/.test(port)) throw wrong(`lookup tcp/${port}: unknown port`)
+  if (Number(port) > 65_535) throw wrong(`address ${port}: invalid port`)
+  return { host: literal ?? name ?? '', port: Number(port) }
 }
 
 function upstreamOf(text: string): Upstream {
-  const { host, port } = addressOf(text, 'upstream')
-  if (port === 0) throw new ResilError('BAD_ADDRESS', `address ${text}: it has no port`, 'write HOST:PORT')
-  return { host: host === '' ? '127.0.0.1' : host, port }
+  const hint = 'write HOST:PORT of the service'
+  let address: { host: string; port: number }
+  try {
+    address = addressOf(text)
+  } catch (error) {
+    throw bad(`upstream: ${(error as ResilError).message}`, hint)
+  }
+  if (address.port === 0) throw bad(`upstream: ${text} has no port`, hint)
+  return { host: address.host === '' ? '127.0.0.1' : address.host, port: address.port }
 }
 
-const isAt = ({ address }: Link, listen: Listen) => hostOf(listen) === address.host && listen.port === address.port
+const isAddress = (listen: Listen, { host, port }: { host: string; port: number }) => hostOf(listen) === host && listen.port === port
+const isAt = ({ address }: Link, listen: Listen) => isAddress(listen, address)
 
 function isFor({ link, upstream }: Proxy, text: string): boolean {
   if (isUrl(text) || isUrl(upstream)) return text === upstream
@@ -291,7 +348,14 @@ function isFor({ link, upstream }: Proxy, text: string): boolean {
 
 const isUrl = (upstream: string) => /^https?:\/\//i.test(upstream)
 
-function sameHost(listening: string, upstream: string): boolean {
-  const local = new Set(['127.0.0.1', 'localhost', '::1', '::', '0.0.0.0'])
-  return listening === upstream || (local.has(upstream) && local.has(listening))
+/** Until the hop stands. */
+const NOWHERE: Upstream = { host: '127.0.0.1', port: 0 }
+
+const LOOPBACK = /^(?:127\.[\d.]+|::1|localhost)$/
+
+/** Whether connections to `to` come to who listens there. */
+function leadsTo(to: Upstream, listen: Listen): boolean {
+  if (to.port !== listen.port) return false
+  const [target, host] = [hostOf(to), hostOf(listen)]
+  return target === host || (host === '::' && LOOPBACK.test(target)) || (target === '::' && LOOPBACK.test(host))
 }

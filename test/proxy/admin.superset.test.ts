@@ -1,6 +1,7 @@
 /** What the control API has beside Toxiproxy's: who may ask, rules, connections, journal, events, metrics, schedules. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import type { Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { VirtualClock } from '../../src/clock.ts'
@@ -17,6 +18,9 @@ const status = (text: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1])
 async function withProxy(control: Control, upstream: { host: string; port: number }, name = 'bank') {
   return control.proxies.create({ name, listen: '127.0.0.1:0', upstream: `${upstream.host}:${upstream.port}` })
 }
+
+/** However it ends. */
+const closed = (socket: Socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve()))
 
 async function open(port: number) {
   const socket = connect(port, '127.0.0.1')
@@ -92,6 +96,25 @@ describe('bodies', () => {
     await using control = await openControl()
     const told = control.raw(`POST /proxies HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n${'x'.repeat(1024 * 1024 + 1)}`)
     expect(status(await told)).toBe(413)
+  })
+
+  test('C45 a chunked body without end is 413, while it is still being sent', async () => {
+    await using control = await openControl()
+    const { hostname, port } = new URL(control.url)
+    const socket = connect(Number(port), hostname).on('error', () => {})
+    let text = ''
+    let sent = 0
+    socket.setEncoding('latin1').on('data', (data: string) => (text += data))
+    socket.write('POST /proxies HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n')
+    const chunk = `ffff\r\n${'x'.repeat(0xffff)}\r\n`
+    const more = () => {
+      for (sent += 0xffff; socket.write(chunk); sent += 0xffff);
+    }
+    socket.on('drain', more)
+    more()
+    await closed(socket)
+    expect(status(text)).toBe(413)
+    expect(sent).toBeLessThan(64 * 1024 * 1024)
   })
 
   test('C46 a compressed body is 415, not unpacked', async () => {
@@ -241,6 +264,49 @@ test('events come as they happen, those that were asked for', async () => {
   gone.abort()
 })
 
+test('a reader of events that is too far behind is dropped, and the others go on', async () => {
+  await using control = await openControl()
+  const { hostname, port } = new URL(control.url)
+  const slow = connect(Number(port), hostname).on('error', () => {})
+  slow.write(`GET /resil/events HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+  await once(slow, 'readable') // and from here on it reads nothing
+  const other = await fetch(`${control.url}/resil/events?types=last.`)
+  const reader = other.body!.pipeThrough(new TextDecoderStream()).getReader()
+  await reader.read()
+  const log = control.log.from('proxy')
+  const filler = 'x'.repeat(64 * 1024)
+  const dropped = closed(slow)
+  for (let n = 0; n < 1000; n++) {
+    log.emit('much.said', { filler })
+    if (n % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  slow.resume()
+  await dropped
+  log.emit('last.said')
+  expect((await reader.read()).value).toContain('"type":"last.said"')
+  await reader.cancel()
+})
+
+test('a silent stream of events shows that it lives every fifteen seconds', async () => {
+  const clock = new VirtualClock()
+  await using control = await openControl({ clock })
+  const response = await fetch(`${control.url}/resil/events`)
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  expect((await reader.read()).value).toBe(': resil\n\n')
+  await clock.run(clock.sleep(15_000))
+  expect((await reader.read()).value).toBe(': still here\n\n')
+  await reader.cancel()
+})
+
+test('more than 64 readers of events are 503', async () => {
+  await using control = await openControl()
+  const gone = new AbortController()
+  const readers = await Promise.all(Array.from({ length: 64 }, () => fetch(`${control.url}/resil/events`, { signal: gone.signal })))
+  expect(readers.every(({ status: told }) => told === 200)).toBe(true)
+  expect((await control.ask('GET', '/resil/events')).status).toBe(503)
+  gone.abort()
+})
+
 test('/resil/ tells what there is', async () => {
   await using control = await openControl()
   expect((await control.ask('GET', '/resil/')).json()).toMatchObject({ version: '0.0.0', toxiproxy: '2.12.0', seed: 1, routes: expect.arrayContaining(['/resil/scenario', '/proxies']) })
@@ -254,7 +320,7 @@ describe('a schedule', () => {
     await proxies.create({ name: 'a', listen: '127.0.0.1:0', upstream: '127.0.0.1:9', enabled: false })
     const schedule = new Schedule({ clock, log: log.from('proxy'), proxies })
     const names = () => proxies.get('a').rules.list().map(({ name }) => name)
-    return { clock, proxies, schedule, names }
+    return { clock, log, proxies, schedule, names }
   }
 
   test('adds, changes and removes at its times, and undoes what has an end', async () => {
@@ -275,6 +341,57 @@ describe('a schedule', () => {
     }
     expect(seen).toEqual([[5, []], [15, ['slow']], [25, ['slow', 'noop_downstream']], [36, ['slow']], [45, []]])
     expect(schedule.state).toMatchObject({ state: 'ended', rounds: 1, done: 5, failed: [] })
+  })
+
+  test('with an end gives back what it took away and changed, and leaves alone what others did', async () => {
+    const { clock, proxies, schedule, names } = await setup()
+    const { rules } = proxies.get('a')
+    rules.add({ link: 'a', type: 'latency', name: 'slow', toxicity: 0.5, attributes: { latency: 5, method: 'GET' } })
+    rules.add({ link: 'a', type: 'bandwidth', name: 'narrow', attributes: { rate: 7 } })
+    rules.add({ link: 'a', type: 'noop', name: 'other' })
+    schedule.start({
+      stages: [
+        { at: 10, for: 10, proxy: 'a', update: [{ name: 'slow', attributes: { latency: 9, path: '/x' }, toxicity: 1 }], remove: ['narrow', 'none'], add: [{ type: 'noop', name: 'mine' }, { type: 'noop', name: 'taken' }], enabled: true },
+      ],
+    })
+    await clock.run(clock.sleep(15))
+    expect(names()).toEqual(['slow', 'other', 'mine', 'taken'])
+    expect(rules.get('slow')).toMatchObject({ toxicity: 1, attributes: { latency: 9, path: '/x', method: 'GET' } })
+    expect(proxies.get('a').enabled).toBe(true)
+    rules.remove('taken')
+    rules.add({ link: 'a', type: 'latency', name: 'taken' })
+    await clock.run(clock.sleep(10))
+    expect(names()).toEqual(['slow', 'other', 'taken', 'narrow'])
+    expect(rules.get('slow')).toMatchObject({ toxicity: 0.5, attributes: { latency: 5, jitter: 0, path: '', method: 'GET' } })
+    expect(rules.get('narrow')!.attributes['rate']).toBe(7)
+    expect(proxies.get('a').enabled).toBe(false)
+    expect(schedule.state).toMatchObject({ state: 'ended', done: 2, failed: [] })
+  })
+
+  test('undoes what it did of a stage that could not be carried out to its end', async () => {
+    const { clock, schedule, names } = await setup()
+    schedule.start({ stages: [{ at: 1, for: 10, proxy: 'a', add: [{ type: 'noop', name: 'one' }, { type: 'noop', name: 'one' }] }] })
+    await clock.run(clock.sleep(5))
+    expect([names(), schedule.state.failed.length]).toEqual([['one'], 1])
+    await clock.run(clock.sleep(10))
+    expect([names(), schedule.state.state]).toEqual([[], 'ended'])
+  })
+
+  test('that is stopped or gives way in the midst of a stage does not go on behind it', async () => {
+    const { clock, log, proxies, schedule, names } = await setup()
+    schedule.start({ stages: [{ at: 1, for: 5, proxy: 'a', add: [{ type: 'noop' }], enabled: true }] })
+    log.subscribe(({ type }) => type === 'toxic.added' && schedule.start({ stages: [{ at: 100, proxy: 'a', enabled: false }] }))
+    await clock.run(clock.sleep(50))
+    expect(names()).toEqual(['noop_downstream'])
+    expect(schedule.state).toMatchObject({ state: 'running', done: 0 })
+    await clock.run(clock.sleep(100))
+    expect(schedule.state).toMatchObject({ state: 'ended', done: 1 })
+    await proxies.close()
+  })
+
+  test.each([{ repeat: 0 }, { repeat: 9 }, { repeat: Number.NaN }, { repeat: 100, times: 0 }, { repeat: 100, times: 1.5 }])('that begins anew too soon, or not a whole number of times, is refused: %j', async (more) => {
+    const { schedule } = await setup()
+    expect(() => schedule.start({ stages: [{ at: 0, proxy: 'a', enabled: false }], ...more })).toThrow(/^(repeat|times) is/)
   })
 
   test('begins anew as often as asked', async () => {

@@ -61,6 +61,23 @@ describe('routes', () => {
     expect([...told.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
   })
 
+  test.each([
+    ['//version', 404],
+    ['/nothing/../version', 404],
+    ['http://[', 404],
+    ['*', 404],
+    ['/version?a=%', 200],
+    ['http://localhost:8474/version', 200],
+  ])('the target %s is taken as it is written: %i', async (target, status) => {
+    await using control = await openControl()
+    expect(await control.raw(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+  })
+
+  test('/metrics takes any method', async () => {
+    await using control = await openControl()
+    for (const method of ['GET', 'POST', 'DELETE', 'PATCH']) expect((await control.ask(method, '/metrics')).text).toContain('toxiproxy_proxy_received_bytes_total')
+  })
+
   test('C58 TRACE is 405', async () => {
     await using control = await openControl()
     expect(await control.raw('TRACE /proxies HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 405 /)
@@ -78,6 +95,7 @@ describe('routes', () => {
     const mozilla = { 'user-agent': 'Mozilla/5.0' }
     expect(refused(await control.ask('GET', '/proxies', undefined, mozilla))).toEqual({ status: 403, text: 'User agent not allowed\n', type: 'text/plain; charset=utf-8' })
     expect((await control.ask('GET', '/nothing', undefined, mozilla)).status).toBe(404)
+    expect((await control.ask('GET', '/resil/rules', undefined, mozilla)).status).toBe(403)
     expect((await control.ask('GET', '/version', undefined, { 'user-agent': 'curl Mozilla/5.0' })).status).toBe(200)
   })
 })
@@ -111,6 +129,28 @@ describe('proxies', () => {
     expect((await make(control, 'a', { listen })).json().listen).toMatch(bound)
   })
 
+  test('all are told by name, in order', async () => {
+    await using control = await openControl()
+    for (const name of ['b', '10', '9', '__proto__', 'a']) await make(control, name)
+    expect(Object.keys((await control.ask('GET', '/proxies')).json()).toSorted()).toEqual(['10', '9', '__proto__', 'a', 'b'])
+    expect([...(await control.ask('GET', '/proxies')).text.matchAll(/"([^"]+)":\{"name"/g)].map(([, name]) => name)).toEqual(['10', '9', '__proto__', 'a', 'b'])
+  })
+
+  test('one that is off is told where it was asked to listen, to the letter, until it has listened there', async () => {
+    await using control = await openControl()
+    const free = await port()
+    await free.release()
+    const listen = async () => (await control.ask('GET', '/proxies/a')).json().listen
+    await make(control, 'a', { listen: `localhost:${free.port}`, enabled: false })
+    expect(await listen()).toBe(`localhost:${free.port}`)
+    await control.ask('PATCH', '/proxies/a', { listen: 'localhost:0' })
+    expect(await listen()).toBe('localhost:0')
+    await control.ask('PATCH', '/proxies/a', { listen: `localhost:${free.port}`, enabled: true })
+    expect(await listen()).toBe(`127.0.0.1:${free.port}`)
+    await control.ask('PATCH', '/proxies/a', { enabled: false })
+    expect(await listen()).toBe(`127.0.0.1:${free.port}`)
+  })
+
   test('one that is off keeps what was asked for, and is bound when it is turned on', async () => {
     await using control = await openControl()
     expect((await make(control, 'a', { listen: 'localhost:0', enabled: false })).json()).toMatchObject({ listen: 'localhost:0', enabled: false })
@@ -134,12 +174,28 @@ describe('proxies', () => {
     ['   ', 'bad request body: EOF'],
     ['{"name":', 'bad request body: unexpected EOF'],
     ['{"name":"a', 'bad request body: unexpected EOF'],
-    ['nonsense', "bad request body: invalid character 'e' in value"],
+    ['nonsense', "bad request body: invalid character 'o' in literal null (expecting 'u')"],
+    ['\ufeff{}', "bad request body: invalid character 'ï' looking for beginning of value"],
+    ['{"a":1,}', "bad request body: invalid character '}' looking for beginning of object key string"],
+    ['{"a" 1}', "bad request body: invalid character '1' after object key"],
+    ['{"a":1 "b":2}', "bad request body: invalid character '\"' after object key:value pair"],
+    ['[1 2]', "bad request body: invalid character '2' after array element"],
+    ['[1,', 'bad request body: unexpected EOF'],
+    ["{'a':1}", "bad request body: invalid character '\\'' looking for beginning of object key string"],
+    ['{"a":"\n"}', "bad request body: invalid character '\\n' in string literal"],
+    ['{"a":"\u0001"}', "bad request body: invalid character '\\x01' in string literal"],
+    ['{"a":"\\q"}', "bad request body: invalid character 'q' in string escape code"],
+    ['{"a":"\\u12x4"}', "bad request body: invalid character 'x' in \\u hexadecimal character escape"],
+    ['{"a":-}', "bad request body: invalid character '}' in numeric literal"],
+    ['{"a":1.}', "bad request body: invalid character '}' after decimal point in numeric literal"],
+    ['{"a":1e}', "bad request body: invalid character '}' in exponent of numeric literal"],
+    ['[01]', "bad request body: invalid character '1' after array element"],
+    ['{"a":nul}', "bad request body: invalid character '}' in literal null (expecting 'l')"],
     ['}', "bad request body: invalid character '}' looking for beginning of value"],
     ['{name:"a"}', "bad request body: invalid character 'n' looking for beginning of object key string"],
     ['[]', 'bad request body: json: cannot unmarshal array into Go value of type toxiproxy.Proxy'],
     ['"a"', 'bad request body: json: cannot unmarshal string into Go value of type toxiproxy.Proxy'],
-    ['{"name":1}', 'bad request body: json: cannot unmarshal number into Go struct field Proxy.name of type string'],
+    ['{"name":1.5}', 'bad request body: json: cannot unmarshal number into Go struct field Proxy.name of type string'],
     ['{"name":"a","enabled":"yes"}', 'bad request body: json: cannot unmarshal string into Go struct field Proxy.enabled of type bool'],
     ['null', 'missing required field: name'],
     ['{}', 'missing required field: name'],
@@ -176,19 +232,48 @@ describe('proxies', () => {
     await taken.release()
   })
 
-  test('C53 a proxy on the control port is refused as taken, one that is its own upstream as wrong', async () => {
+  test('C53 a proxy on the control port is 409', async () => {
     await using control = await openControl()
-    expect((await make(control, 'a', { listen: new URL(control.url).host })).status).toBe(500)
+    const { host: listen } = new URL(control.url)
+    expect(refused(await make(control, 'a', { listen }))).toEqual(error(409, `listen tcp ${listen}: bind: address already in use`))
+    await make(control)
+    expect((await control.ask('PATCH', '/proxies/a', { listen })).status).toBe(409)
+    expect((await control.ask('POST', '/populate', [{ name: 'b', listen, upstream: UPSTREAM }])).status).toBe(409)
+  })
+
+  test('C53 a proxy whose connections would come back to it is 400, through another one too', async () => {
+    await using control = await openControl()
+    const [one, two] = [await port(), await port()]
+    await one.release()
+    await two.release()
+    expect((await make(control, 'a', { listen: `127.0.0.1:${one.port}`, upstream: `localhost:${one.port}` })).status).toBe(400)
+    expect((await make(control, 'a', { listen: `:${one.port}`, upstream: `[::1]:${one.port}` })).status).toBe(400)
+    expect((await make(control, 'a', { listen: `127.0.0.1:${one.port}`, upstream: `127.0.0.1:${two.port}` })).status).toBe(201)
+    expect((await make(control, 'b', { listen: `127.0.0.1:${two.port}`, upstream: `127.0.0.1:${one.port}` })).status).toBe(400)
+    expect((await control.ask('PATCH', '/proxies/a', { upstream: `127.0.0.1:${one.port}` })).status).toBe(400)
+    expect((await control.ask('GET', '/proxies/a')).json().upstream).toBe(`127.0.0.1:${two.port}`)
+  })
+
+  test('one port on two addresses is no way back', async () => {
+    await using control = await openControl()
     const free = await port()
     await free.release()
-    expect((await make(control, 'b', { listen: `127.0.0.1:${free.port}`, upstream: `localhost:${free.port}` })).status).toBe(400)
+    expect((await make(control, 'a', { listen: `127.0.0.1:${free.port}`, upstream: `[::1]:${free.port}` })).status).toBe(201)
+  })
+
+  test.each(['bogus', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:', '127.0.0.1:70000', 'a:b:c'])('upstream %j is 400', async (upstream) => {
+    await using control = await openControl()
+    expect((await make(control, 'a', { upstream })).status).toBe(400)
   })
 
   test.each([
-    ['bogus', 'address bogus: missing port in address'],
-    ['1:2:3', 'address 1:2:3: too many colons in address'],
-    ['127.0.0.1:70000', 'address 127.0.0.1:70000: invalid port'],
-    ['127.0.0.1:http', 'address 127.0.0.1:http: invalid port'],
+    ['bogus', 'listen tcp: address bogus: missing port in address'],
+    ['1:2:3', 'listen tcp: address 1:2:3: too many colons in address'],
+    ['[::1]', 'listen tcp: address [::1]: missing port in address'],
+    ['127.0.0.1:70000', 'listen tcp: address 70000: invalid port'],
+    ['127.0.0.1:seven', 'listen tcp: lookup tcp/seven: unknown port'],
+    ['192.0.2.1:7070', 'listen tcp 192.0.2.1:7070: bind: cannot assign requested address'],
+    ['no.such.host.invalid:7070', 'listen tcp: lookup no.such.host.invalid: no such host'],
   ])('listen %j is 500: %s', async (listen, message) => {
     await using control = await openControl()
     expect(refused(await make(control, 'a', { listen }))).toEqual(error(500, message))
@@ -211,6 +296,9 @@ describe('proxies', () => {
     expect((await control.ask('PATCH', '/proxies/a', { listen: `127.0.0.1:${taken.port}` })).status).toBe(500)
     expect((await control.ask('PATCH', '/proxies/a', { listen: 'bogus' })).json()).toEqual({ error: 'address bogus: missing port in address', status: 500 })
     expect((await control.ask('GET', '/proxies/a')).json()).toEqual(before)
+    const off = (await control.ask('PATCH', '/proxies/a', { enabled: false })).json()
+    expect((await control.ask('PATCH', '/proxies/a', { listen: `127.0.0.1:${taken.port}`, upstream: '127.0.0.1:10', enabled: true })).status).toBe(500)
+    expect((await control.ask('GET', '/proxies/a')).json()).toEqual(off)
     await taken.release()
   })
 
@@ -262,7 +350,7 @@ describe('toxics', () => {
   test('the stream is read in any case and comes back as it was written', async () => {
     await using control = await openControl()
     await make(control)
-    expect((await toxic(control, { type: 'latency', stream: 'UPSTREAM', name: 'l' })).json().stream).toBe('UPSTREAM')
+    expect((await toxic(control, { type: 'latency', stream: 'UPSTREAM' })).json()).toMatchObject({ stream: 'UPSTREAM', name: 'latency_UPSTREAM' })
     expect((await control.ask('GET', '/proxies/a')).json().toxics[0].stream).toBe('UPSTREAM')
   })
 
@@ -271,10 +359,13 @@ describe('toxics', () => {
     [{ type: 'none', stream: 'sideways' }, 'stream was invalid, can be either upstream or downstream'],
     [{ type: 'none' }, 'invalid toxic type'],
     [{}, 'invalid toxic type'],
-    [{ type: 'latency', attributes: { latency: 1.5 } }, 'bad request body: json: cannot unmarshal number 1.5 into Go struct field .attributes.latency of type int64'],
-    [{ type: 'latency', attributes: { latency: '100' } }, 'bad request body: json: cannot unmarshal string into Go struct field .attributes.latency of type int64'],
-    [{ type: 'latency', attributes: [] }, 'bad request body: json: cannot unmarshal array into Go struct field ToxicWrapper.attributes of type object'],
-    [{ type: 'latency', toxicity: 'high' }, 'bad request body: json: cannot unmarshal string into Go struct field ToxicWrapper.toxicity of type float64'],
+    [{ type: 'latency', attributes: { latency: 1.5 } }, 'bad request body: json: cannot unmarshal number 1.5 into Go struct field LatencyToxic.attributes.latency of type int64'],
+    [{ type: 'latency', attributes: { latency: '100' } }, 'bad request body: json: cannot unmarshal string into Go struct field LatencyToxic.attributes.latency of type int64'],
+    [{ type: 'latency', attributes: [] }, 'bad request body: json: cannot unmarshal array into Go struct field ToxicWrapper.attributes of type toxics.NoopToxic'],
+    [{ type: 'latency', toxicity: 'high' }, 'bad request body: json: cannot unmarshal string into Go struct field ToxicWrapper.toxicity of type float32'],
+    [{ type: 'slicer', attributes: { average_size: 0.5 } }, 'bad request body: json: cannot unmarshal number 0.5 into Go struct field SlicerToxic.attributes.average_size of type int'],
+    [{ type: 'packet_loss', attributes: { loss_rate: '0.5' } }, 'bad request body: json: cannot unmarshal string into Go struct field PacketLossToxic.attributes.loss_rate of type float64'],
+    [{ type: 7 }, 'bad request body: json: cannot unmarshal number into Go struct field ToxicWrapper.type of type string'],
   ])('%j is 400: %s', async (body, message) => {
     await using control = await openControl()
     await make(control)
@@ -305,6 +396,7 @@ describe('toxics', () => {
     await make(control)
     await toxic(control, { type: 'latency', name: 'l' })
     expect(refused(await toxic(control, { type: 'noop', name: 'l', stream: 'upstream' }))).toEqual(error(409, 'toxic already exists'))
+    expect((await toxic(control, { type: 'latency', name: 'l', attributes: { latency: 'wrong' } })).status).toBe(409)
   })
 
   test('they are listed upstream first, each stream in the order of creation', async () => {
@@ -327,6 +419,8 @@ describe('toxics', () => {
     await make(control)
     await toxic(control, { type: 'latency', attributes: { latency: 5 } })
     expect((await control.ask('PATCH', '/proxies/a/toxics/latency_downstream', { attributes: { latency: 9, jitter: -1 } })).status).toBe(400)
+    expect(refused(await control.ask('PATCH', '/proxies/a/toxics/latency_downstream', { attributes: { latency: 9 }, toxicity: 'x' }))).toEqual(error(400, 'bad request body: json: cannot unmarshal string into Go struct field .toxicity of type float32'))
+    expect(refused(await control.ask('PATCH', '/proxies/a/toxics/latency_downstream', { attributes: [] }))).toEqual(error(400, 'bad request body: json: cannot unmarshal array into Go struct field .attributes of type toxics.LatencyToxic'))
     expect((await control.ask('GET', '/proxies/a/toxics/latency_downstream')).json().attributes).toEqual({ latency: 5, jitter: 0 })
   })
 
@@ -355,6 +449,7 @@ describe('toxics', () => {
 
 describe('populate and reset', () => {
   const spec = (name: string, more: Record<string, unknown> = {}) => ({ name, listen: '127.0.0.1:0', upstream: UPSTREAM, ...more })
+  const notPopulated = (told: Told) => [told.status, told.type, told.json()]
 
   test('creates what is new, keeps what is the same with its toxics and its state, replaces what differs', async () => {
     await using control = await openControl()
@@ -378,8 +473,38 @@ describe('populate and reset', () => {
 
   test('a field that is missing is told by its place before anything is created', async () => {
     await using control = await openControl()
-    expect(refused(await control.ask('POST', '/populate', [spec('a'), { name: 'b' }]))).toEqual(error(400, 'missing required field: upstream at proxy 2'))
+    expect(notPopulated(await control.ask('POST', '/populate', [spec('a'), { name: 'b' }]))).toEqual([400, 'application/json', { error: 'missing required field: upstream at proxy 2', status: 400, proxies: null }])
+    expect((await control.ask('POST', '/populate', [spec('a'), { upstream: 'x:1' }])).json().error).toBe('missing required field: name at proxy 2')
     expect((await control.ask('GET', '/proxies')).text).toBe('{}')
+  })
+
+  test.each([
+    ['', 'EOF'],
+    ['{}', 'json: cannot unmarshal object into Go value of type []struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'],
+    ['[7]', 'json: cannot unmarshal number into Go value of type struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'],
+    ['[{"name":7}]', 'json: cannot unmarshal number into Go struct field .name of type string'],
+  ])('a list that cannot be read is 400 in JSON: %s', async (body, message) => {
+    await using control = await openControl()
+    expect(notPopulated(await control.ask('POST', '/populate', body))).toEqual([400, 'application/json', { error: `bad request body: ${message}`, status: 400, proxies: null }])
+  })
+
+  test('several that populate the same at the same time all get it', async () => {
+    await using control = await openControl()
+    const free = await port()
+    await free.release()
+    const wanted = [{ ...spec('a'), listen: `127.0.0.1:${free.port}` }]
+    const told = await Promise.all(Array.from({ length: 8 }, () => control.ask('POST', '/populate', wanted)))
+    for (const each of told) expect([each.status, each.json()]).toEqual([201, told[0]!.json()])
+    const replaced = await Promise.all(Array.from({ length: 8 }, () => control.ask('POST', '/populate', [{ ...wanted[0], upstream: '127.0.0.1:10' }])))
+    for (const each of replaced) expect([each.status, each.json()]).toEqual([201, replaced[0]!.json()])
+    expect(control.proxies.list()).toHaveLength(1)
+  })
+
+  test('a proxy that cannot be made does not cost the one that it was to replace', async () => {
+    await using control = await openControl()
+    const before = (await make(control)).json()
+    expect((await control.ask('POST', '/populate', [spec('a', { upstream: '127.0.0.1:10', toxics: [{ type: 'bandwidth', attributes: { rate: -1 } }] })])).status).toBe(400)
+    expect((await control.ask('GET', '/proxies/a')).json()).toEqual(before)
   })
 
   test('stops at the first that fails, keeps those before it, and says both in JSON', async () => {
@@ -396,7 +521,7 @@ describe('populate and reset', () => {
   test('toxics come with a proxy, or neither does', async () => {
     await using control = await openControl()
     const told = await make(control, 'a', { toxics: [{ type: 'latency', stream: 'Upstream', attributes: { latency: 5 } }] })
-    expect(told.json().toxics).toEqual([{ attributes: { latency: 5, jitter: 0 }, name: 'latency_upstream', type: 'latency', stream: 'Upstream', toxicity: 1 }])
+    expect(told.json().toxics).toEqual([{ attributes: { latency: 5, jitter: 0 }, name: 'latency_Upstream', type: 'latency', stream: 'Upstream', toxicity: 1 }])
     expect((await make(control, 'b', { toxics: [{ type: 'latency' }, { type: 'latency' }] })).status).toBe(409)
     expect((await control.ask('GET', '/proxies/b')).status).toBe(404)
     expect((await control.ask('POST', '/populate', [spec('c', { toxics: [{ type: 'noop' }] })])).json().proxies[0].toxics).toHaveLength(1)
