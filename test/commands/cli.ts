@@ -42,7 +42,7 @@ export const fixture = (args: readonly string[], options?: SpawnSyncOptions): En
 export interface Running {
   child: ChildProcessWithoutNullStreams
   /** Resolves when stdout contains `text`. Rejects when the process ends before. */
-  said(text: string): Promise<void>
+  said(text: string | RegExp): Promise<void>
   /** So far. */
   readonly stdout: string
   ended: Promise<Ended>
@@ -63,9 +63,10 @@ export function start(script: string, args: readonly string[], env?: NodeJS.Proc
       return stdout
     },
     async said(text) {
-      while (!stdout.includes(text)) {
+      const isThere = () => (typeof text === 'string' ? stdout.includes(text) : text.test(stdout))
+      while (!isThere()) {
         const over = await Promise.race([once(child.stdout, 'data').then(() => undefined), end])
-        if (over && !stdout.includes(text)) throw new Error(`it ended (${over.exit ?? over.signal}) before it said ${text}: ${over.stdout}${over.stderr}`)
+        if (over && !isThere()) throw new Error(`it ended (${over.exit ?? over.signal}) before it said ${String(text)}: ${over.stdout}${over.stderr}`)
       }
     },
   }

@@ -87,7 +87,7 @@ describe('proxy run', () => {
 describe('proxy start and those who drive it', () => {
   test('stands, is driven, tells what it did, and ends with 0', { timeout: 60_000 }, async () => {
     const running = start('bin/run.js', ['proxy', 'start', '--listen', '0', '--upstream', upstream, '--toxic', 'latency=1ms', '--port', '0', '--seed', '7'])
-    await running.said('control')
+    await running.said(/^control .*\nproxy .*\n/m)
     const [, url] = /control +(http:\S+) +seed 7/.exec(running.stdout)!
     const [, address] = /^proxy +(127\.0\.0\.1:\d+) +to /m.exec(running.stdout)!
     const ask = (...args: string[]) => run(['proxy', ...args], { TOXIPROXY_URL: url })
