@@ -35,12 +35,19 @@ export interface Log {
 
 export type Sink = (event: Event) => void
 
+/** Whether a reader takes events of that type; always the same answer for the same type. */
+export type Wants = (type: string) => boolean
+
+const everything: Wants = () => true
+
 /** Gives every event its place in the total order and hands it to the sinks, at once and in order. A sink never blocks and never throws. */
 export class EventLog {
   readonly run: string
   readonly #clock: Clock
   readonly #start: number
-  readonly #sinks = new Set<Sink>()
+  readonly #readers = new Set<{ sink: Sink; wants: Wants }>()
+  /** Whether anybody wants events of a type; asked for each event, so remembered. */
+  readonly #wanted = new Map<string, boolean>()
   readonly #pending: Event[] = []
   #seq = 0
 
@@ -57,7 +64,7 @@ export class EventLog {
     if (this.#pending.length > 1) return event // said by a sink: it waits until every sink has seen what made it speak
     try {
       for (const next of this.#pending) {
-        for (const sink of this.#sinks) sink(next)
+        for (const { sink, wants } of this.#readers) if (wants(next.type)) sink(next)
       }
     } finally {
       this.#pending.length = 0
@@ -67,12 +74,30 @@ export class EventLog {
 
   /** A log bound to its speaker. */
   from(src: Source, node: string | null = null): Log {
-    return { emit: (type, fields) => void this.emit(src, type, fields, node) }
+    return {
+      emit: (type, fields) => {
+        if (this.#isWanted(type)) this.emit(src, type, fields, node)
+      },
+    }
   }
 
-  subscribe(sink: Sink): () => void {
-    this.#sinks.add(sink)
-    return () => void this.#sinks.delete(sink)
+  subscribe(sink: Sink, wants: Wants = everything): () => void {
+    const reader = { sink, wants }
+    this.#readers.add(reader)
+    this.#wanted.clear()
+    return () => {
+      this.#readers.delete(reader)
+      this.#wanted.clear()
+    }
+  }
+
+  /** What nobody wants is not made: it takes no number and no time. */
+  #isWanted(type: string): boolean {
+    const known = this.#wanted.get(type)
+    if (known !== undefined) return known
+    const wanted = [...this.#readers].some(({ wants }) => wants(type))
+    this.#wanted.set(type, wanted)
+    return wanted
   }
 
   /** The next event for which `wanted` says yes (or whose type it is). */

@@ -65,7 +65,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
 
   /** The three above, for what stands in the laboratory and knows no command. */
   protected get voice(): Voice {
-    return { say: (line) => this.say(line), answer: (line) => this.answer(line), emit: (record) => this.emit(record) }
+    return { json: this.flags.json, say: (line) => this.say(line), answer: (line) => this.answer(line), emit: (record) => this.emit(record) }
   }
 
   /** As if SIGINT had come; for screens, where Ctrl-C is a key. The second time the process ends at once. */

@@ -62,4 +62,4 @@ export default class Up extends BaseCommand<typeof Up> {
 }
 
 /** The screen tells. */
-const SILENT: Voice = { say() {}, answer() {}, emit() {} }
+const SILENT: Voice = { json: false, say() {}, answer() {}, emit() {} }

@@ -50,13 +50,12 @@ export async function openProxyAlone(plan: ProxyAlonePlan, { log, clock }: { log
   const toxics = await loadToxics()
   const tallies = new Map<string, Tally>()
   const stop = log.subscribe((event) => {
-    if (event.type !== 'toxic.added' && event.type !== 'toxic.hit') return
     const { link, toxic, toxicType } = event
     const key = JSON.stringify([link, toxic])
     const tally = tallies.get(key) ?? { proxy: link, toxic, type: toxicType, hits: 0 }
     if (event.type === 'toxic.hit') tally.hits++
     tallies.set(key, tally)
-  })
+  }, (type) => type === 'toxic.added' || type === 'toxic.hit')
   const proxies = new Proxies({ clock, log, seed: plan.seed, toxics })
   const { host, port, token, version } = plan
   const admin = await openAdmin({ proxies, log, clock, toxics, host, port, token, version })

@@ -16,6 +16,7 @@
  *
  * A JSON array is Toxiproxy's own form, and is read as its server reads it: what it does not know is passed over.
  */
+import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { ResilError } from '../errors.ts'
 import { targeting } from '../proxy/rules.ts'
@@ -70,7 +71,10 @@ export const configSchema = z.strictObject({
     z.strictObject({
       name: z.string().min(1),
       listen: z.string().describe('HOST:PORT; without a host on all addresses, port 0 takes a free one'),
-      upstream: z.string().min(1).describe('HOST:PORT'),
+      upstream: z.string().min(1).describe('HOST:PORT, whose bytes pass as they are; or an http:// or https:// URL'),
+      routes: z.array(z.strictObject({ path: z.string().optional(), host: z.string().optional(), upstream: z.url({ protocol: /^https?$/ }) })).optional().describe('with a URL as upstream: others before it, by path (/api/**) or host; the first that fits'),
+      upstreamTls: z.strictObject({ ca: z.string().optional().describe('a PEM file'), servername: z.string().optional(), insecure: z.boolean().optional() }).optional().describe('for https; with HOST:PORT, TLS is spoken to it'),
+      tls: z.strictObject({ cert: z.string().describe('a PEM file'), key: z.string().describe('a PEM file') }).optional().describe('TLS is spoken to clients, so that HTTP toxics see what is said'),
       enabled: z.boolean().optional(),
       toxics: z.array(toxic).optional(),
     }),
@@ -96,11 +100,26 @@ export function readProxyConfig(file: string, toxics: Record<string, Toxic>): Pr
   const read = readConfigFile<z.infer<typeof theirs> | z.infer<typeof configSchema>>(file, (value) => (Array.isArray(value) ? theirs : configSchema), HINT)
   if (Array.isArray(read)) return { proxies: read.map((proxy) => ({ ...proxy, enabled: proxy.enabled ?? true, toxics: proxy.toxics ?? [] })) }
   const where = (n: number) => `${file}: proxies[${n}]`
-  const proxies = read.proxies.map((proxy, n) => ({ ...proxy, toxics: (proxy.toxics ?? []).map((each) => toxicOf(each, toxics, where(n))) }))
+  const proxies = read.proxies.map((proxy, n) => ({
+    ...proxy,
+    routes: proxy.routes?.map(({ upstream, ...rest }) => ({ ...rest, url: upstream })),
+    upstreamTls: proxy.upstreamTls && { ...proxy.upstreamTls, ca: pemOf(proxy.upstreamTls.ca, where(n)) },
+    tls: proxy.tls && { cert: pemOf(proxy.tls.cert, where(n))!, key: pemOf(proxy.tls.key, where(n))! },
+    toxics: (proxy.toxics ?? []).map((each) => toxicOf(each, toxics, where(n))),
+  }))
   const names = proxies.map(({ name }) => name)
   const twice = names.find((name, n) => names.indexOf(name) !== n)
   if (twice !== undefined) throw new ResilError('BAD_CONFIG', `${file}: two proxies are called ${twice}`, 'give each a name of its own')
   return { seed: read.seed, port: read.port, proxies, schedule: read.schedule && scheduleOf(read.schedule, toxics, names, file) }
+}
+
+function pemOf(file: string | undefined, where: string): string | undefined {
+  if (file === undefined) return undefined
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ResilError('BAD_CONFIG', `${where}: ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`, 'give a PEM file')
+  }
 }
 
 function scheduleOf(schedule: NonNullable<z.infer<typeof configSchema>['schedule']>, toxics: Record<string, Toxic>, names: readonly string[], file: string): SchedulePlan {

@@ -7,6 +7,8 @@ import { sentence } from './sentence.ts'
 
 /** How a command speaks: `say` to people, `answer` to people who asked for the outcome alone too, `emit` to programs. */
 export interface Voice {
+  /** Whether programs listen: they are told every detail. */
+  json: boolean
   say(line: string): void
   answer(line: string): void
   emit(record: object): void
@@ -26,6 +28,9 @@ export function stampOf(at: number): string {
   return new Date(at).toISOString()
 }
 
+/** What every exchange and every connection says is for programs only: a busy link says it thousands of times a second. */
+const isForPeople = (type: string) => !type.startsWith('exchange.') && !type.startsWith('connection.')
+
 /** A log of its own for each life of a service; every event is told as it comes. */
 export function openLog(clock: Clock, voice: Voice): EventLog {
   const log = new EventLog(Random.system().id('run').slice(4, 12), clock)
@@ -33,7 +38,7 @@ export function openLog(clock: Clock, voice: Voice): EventLog {
     voice.emit(event)
     const line = wallLine(event)
     if (line !== undefined) voice.say(line)
-  })
+  }, voice.json ? undefined : isForPeople)
   return log
 }
 

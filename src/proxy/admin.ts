@@ -263,6 +263,8 @@ function asApiError(error: unknown): { status: number; message: string } {
       return { status: 409, message: 'toxic already exists' }
     case 'BAD_TOXIC':
     case 'BAD_PROXY':
+    case 'BAD_UPSTREAM':
+    case 'BAD_TLS':
     case 'BAD_SCHEDULE':
       return { status: 400, message: error.hint === '' ? error.message : `${error.message}; ${error.hint}` }
     case 'PORT_BUSY':
@@ -516,9 +518,7 @@ function events(log: EventLog, clock: Clock): Handler {
       if (response.writableLength > MAX_BEHIND_BYTES) response.destroy()
       else response.write(text)
     }
-    const stop = log.subscribe((event: Event) => {
-      if (!types || types.some((type) => event.type.startsWith(type))) send(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
-    })
+    const stop = log.subscribe((event: Event) => send(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`), types && ((wanted) => types.some((type) => wanted.startsWith(type))))
     let cancel = () => {}
     const beat = () => {
       send(': still here\n\n')

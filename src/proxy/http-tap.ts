@@ -185,6 +185,11 @@ export class HttpTap {
   #head(direction: Direction, bytes: Buffer, from: number, pieces: Piece[]): number {
     const { lines } = direction
     if (!this.#expectsHead(direction)) return this.#turnOpaque(direction, bytes, from, pieces)
+    if (lines.length === 0) {
+      // The usual case: the head has come whole.
+      const end = bytes.indexOf(EMPTY_LINE, from)
+      if (end !== -1 && end + EMPTY_LINE.length - from <= MAX_HEAD_BYTES) return this.#wholeHead(direction, bytes, from, end + EMPTY_LINE.length, bytes.toString('latin1', from, end + 2), pieces)
+    }
     const before = lines.firstLine === undefined ? lines.length : Number.POSITIVE_INFINITY
     const state = lines.readUntil('emptyLine', bytes, from, MAX_HEAD_BYTES)
     if (state === 'wrong' || !mayBegin(direction.side, lines, before)) return this.#turnOpaque(direction, bytes, from, pieces)
@@ -192,8 +197,11 @@ export class HttpTap {
       direction.held.push(bytes.subarray(from))
       return bytes.length
     }
-    const text = lines.take()
-    const to = state
+    return this.#wholeHead(direction, bytes, from, state, lines.take(), pieces)
+  }
+
+  /** A head whose last bytes stand from `from` to `to`; `text` is all of it, without its empty line. */
+  #wholeHead(direction: Direction, bytes: Buffer, from: number, to: number, text: string, pieces: Piece[]): number {
     const message = direction.side === 'request' ? this.#requestHead(text) : this.#responseHead(text)
     if (!message) return this.#turnOpaque(direction, bytes, from, pieces)
     const own = bytes.subarray(from, to)
@@ -318,12 +326,17 @@ interface Head {
 const CR = 13
 const LF = 10
 const COLON = 58
+const EMPTY_LINE = Buffer.from('\r\n\r\n')
 const BEGINS_HEAD = /^(?:HTTP\/1\.[01] |[A-Z][A-Z-]* [^\r\n]+ HTTP\/1\.[01]\r\n)/
 const REQUEST_LINE = /^([A-Z][A-Z-]{0,31}) ([!-~\x80-\xff]+) HTTP\/1\.([01])$/
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?$/
-/** Other control characters than TAB and the CRLFs were refused before. */
-const HEADERS = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r]*\r\n)*$/
-const HEADER_THAT_MATTERS = /\n(content-length|transfer-encoding|connection|expect|idempotency-key):[ \t]*([^\r]*)/gi
+/** No other control characters than TAB and the CRLFs. */
+const HEADERS = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*$/
+const NAMES_THAT_MATTER: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection', 'expect', 'idempotency-key'])
+/** Their first letters, in lower case, and the lengths between which they are. */
+const FIRST_LETTERS: ReadonlySet<number> = new Set(['c', 't', 'e', 'i'].map((letter) => letter.charCodeAt(0)))
+const SHORTEST_NAME = 6
+const LONGEST_NAME = 17
 const CHUNK_SIZE = /^([0-9A-Fa-f]{1,12})(?:;[\t -~\x80-\xff]*)?$/
 
 function piece(bytes: Buffer, exchange: Exchange | null, part: Piece['part'], last: boolean): Piece {
@@ -407,15 +420,26 @@ function parseHead(text: string): ParsedHead | undefined {
   const end = text.indexOf('\r\n')
   if (!HEADERS.test(text.slice(end + 2))) return undefined
   const values: ParsedHead['values'] = {}
-  for (const [, name, value] of text.matchAll(HEADER_THAT_MATTERS)) (values[name!.toLowerCase()] ??= []).push(withoutTrailingBlanks(value!))
+  for (let start = end + 2; start < text.length; ) {
+    const lineEnd = text.indexOf('\r\n', start)
+    if (FIRST_LETTERS.has(text.charCodeAt(start) | 32)) {
+      const colon = text.indexOf(':', start)
+      if (colon - start >= SHORTEST_NAME && colon - start <= LONGEST_NAME) {
+        const name = text.slice(start, colon).toLowerCase()
+        if (NAMES_THAT_MATTER.has(name)) (values[name] ??= []).push(withoutBlanks(text, colon + 1, lineEnd))
+      }
+    }
+    start = lineEnd + 2
+  }
   return { firstLine: text.slice(0, end), values }
 }
 
 /** By hand: a regular expression would take the square of the length, and trim() takes more than SP and TAB away. */
-function withoutTrailingBlanks(text: string): string {
-  let end = text.length
-  while (end > 0 && (text[end - 1] === ' ' || text[end - 1] === '\t')) end--
-  return text.slice(0, end)
+function withoutBlanks(text: string, from: number, to: number): string {
+  const blank = (at: number) => text.charCodeAt(at) === 32 || text.charCodeAt(at) === 9
+  while (from < to && blank(from)) from++
+  while (to > from && blank(to - 1)) to--
+  return text.slice(from, to)
 }
 
 /** How long the body is: null when nothing says it, undefined when there is doubt. */

@@ -18,11 +18,10 @@ export function openJournal(log: EventLog): Journal {
   const lines: Event[] = []
   const hitsByType = new Map<string, number>()
   const close = log.subscribe((event) => {
-    if (!KEPT.test(event.type)) return
     if (event.type === 'toxic.hit') hitsByType.set(event['toxicType'], (hitsByType.get(event['toxicType']) ?? 0) + 1)
     lines.push(event)
     if (lines.length >= 2 * MAX_LINES) lines.splice(0, lines.length - MAX_LINES)
-  })
+  }, (type) => KEPT.test(type))
   return {
     read({ after = 0, limit = MAX_LINES, proxy }) {
       const found = lines.slice(-MAX_LINES).filter((line) => line.seq > after && (proxy === undefined || line['link'] === proxy)).slice(0, limit)

@@ -11,8 +11,10 @@
  * shows as a connection that is accepted and then reset; only setEnabled(false), and a rule that closes the listener for all, refuse.
  */
 import { STATUS_CODES } from 'node:http'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, isIP } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
+import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls'
+import type { ConnectionOptions, SecureContext, TLSSocketOptions } from 'node:tls'
 import type { Cancel, Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
@@ -56,6 +58,8 @@ export interface Listen {
 export interface Upstream {
   host: string
   port: number
+  /** Speaks TLS to it. `servername`: on its certificate, the host when absent; `ca`: PEM of authorities; `insecure`: takes any certificate. */
+  tls?: { servername?: string; ca?: string; insecure?: boolean }
 }
 
 /** One open connection, as it is now. */
@@ -79,6 +83,8 @@ export interface LinkSetup {
   name: string
   listen: Listen
   upstream: Upstream
+  /** Speaks TLS to clients, with this certificate and key (PEM): then rules see what is said. Without it TLS passes as it is. */
+  tls?: { cert: string; key: string }
   rules: Rules
   clock: Clock
   /** Bound to src `proxy`. */
@@ -97,6 +103,7 @@ export class Link implements HostileLink {
   #host: string
   #port: number
   #upstream: Upstream
+  readonly #secure: SecureContext | undefined
   #server: Server | undefined
   #enabled = false
   /** Sockets whose way to the service is delayed. */
@@ -108,6 +115,7 @@ export class Link implements HostileLink {
   #connectionNumber = 0
   #exchangeNumber = 0
 
+  /** Throws BAD_TLS. */
   constructor(setup: LinkSetup) {
     this.#setup = setup
     this.name = setup.name
@@ -115,6 +123,7 @@ export class Link implements HostileLink {
     this.#host = hostOf(setup.listen)
     this.#port = setup.listen.port
     this.#upstream = setup.upstream
+    this.#secure = secureContext(setup)
     setup.rules.watch((change) => {
       const { rule } = changeOf(change)
       if (rule.toxic.onListen) this.#look()
@@ -306,7 +315,7 @@ export class Link implements HostileLink {
   }
 
   #connect(client: Socket, number: number, address: string): void {
-    const connection: Connection = new Connection(client, number, {
+    const connection: Connection = new Connection(this.#secure ? overTls(client, this.#secure) : client, number, {
       ...this.#setup,
       upstream: this.#upstream,
       address,
@@ -330,7 +339,7 @@ export class Link implements HostileLink {
       this.#copies.delete(end)
     }
     let cancel = clock.after(afterMs, () => {
-      const copy = connect({ ...upstream, noDelay: true })
+      const copy = connectTo(upstream)
       const tap = new HttpTap(() => 0)
       socket = copy
       cancel = clock.after(DRAIN_MS, end)
@@ -447,10 +456,10 @@ class Connection {
     client.on('drain', () => this.#balance())
     client.on('close', () => this.#closed())
 
-    const service = connect({ ...setup.upstream, allowHalfOpen: true, noDelay: true })
+    const service = connectTo(setup.upstream)
     this.#service = service
     const giveUp = this.#later(CONNECT_TIMEOUT_MS, () => service.destroy(new Error('connect timeout')))
-    service.on('connect', () => {
+    service.on(setup.upstream.tls ? 'secureConnect' : 'connect', () => {
       this.#connected = true
       giveUp()
     })
@@ -506,7 +515,7 @@ class Connection {
     this.#up.discard()
     this.#down.discard()
     for (const socket of [this.#client, this.#service]) {
-      if (how === 'rst' && !socket.connecting && !socket.destroyed) socket.resetAndDestroy()
+      if (how === 'rst' && !socket.connecting && !socket.destroyed) resetOf(socket)
       else socket.destroy()
     }
   }
@@ -907,7 +916,7 @@ class Connection {
 
   #reset(socket: Socket): void {
     this.#how = 'rst'
-    this.#afterFlush(socket, () => this.#later(RESET_GAP_MS, () => this.#later(0, () => socket.resetAndDestroy())))
+    this.#afterFlush(socket, () => this.#later(RESET_GAP_MS, () => this.#later(0, () => resetOf(socket))))
   }
 
   /** Runs when all that was written to the socket has left, or FLUSH_MS later. */
@@ -978,6 +987,39 @@ class Connection {
     })
     this.#timers.add(stop)
     return stop
+  }
+}
+
+/** What carries a TLS connection: TLS itself knows no RST. */
+const carriers = new WeakMap<Socket, Socket>()
+
+function resetOf(socket: Socket): void {
+  const carrier = carriers.get(socket)
+  carrier?.resetAndDestroy()
+  if (carrier) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
+function connectTo({ host, port, tls }: Upstream): Socket {
+  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
+  if (!tls) return socket
+  const { servername = host, ca, insecure } = tls
+  const secure = connectTls({ socket, servername: isIP(servername) === 0 ? servername : undefined, ca, rejectUnauthorized: insecure !== true, ALPNProtocols: ['http/1.1'], allowHalfOpen: true } as ConnectionOptions)
+  carriers.set(secure, socket)
+  return secure
+}
+
+function overTls(client: Socket, secureContext: SecureContext): Socket {
+  const secure = new TLSSocket(client, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'], allowHalfOpen: true } as TLSSocketOptions)
+  carriers.set(secure, client)
+  return secure
+}
+
+function secureContext({ name, tls }: LinkSetup): SecureContext | undefined {
+  try {
+    return tls && createSecureContext(tls)
+  } catch (error) {
+    throw new ResilError('BAD_TLS', `${name}: its certificate or key cannot be used: ${(error as Error).message}`, 'give both as PEM, and the key that belongs to the certificate', { cause: error })
   }
 }
 

@@ -8,6 +8,8 @@ import type { Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { EventLog, Log } from '../events.ts'
 import type { ToxicSpec } from '../scenario.ts'
+import { openHop } from './http-hop.ts'
+import type { Hop, HopRoute, UpstreamTls } from './http-hop.ts'
 import { hostOf, Link } from './link.ts'
 import type { Listen, Upstream } from './link.ts'
 import { Rules } from './rules.ts'
@@ -19,8 +21,14 @@ export interface ProxySpec {
   name: string
   /** HOST:PORT. Without a host, all addresses; port 0, or nothing at all, takes a free one. */
   listen: string
-  /** HOST:PORT. */
+  /** HOST:PORT, whose bytes pass as they are; or an http:// or https:// URL, where HTTP is written anew for it (http-hop.ts). */
   upstream: string
+  /** With a URL: others before it, by path or host. */
+  routes?: readonly HopRoute[]
+  /** For https; with HOST:PORT, TLS is spoken to it. */
+  upstreamTls?: UpstreamTls & { servername?: string }
+  /** TLS is spoken to clients: certificate and key, PEM. */
+  tls?: { cert: string; key: string }
   /** True when absent. */
   enabled?: boolean
   toxics?: readonly ProxyToxic[]
@@ -83,8 +91,15 @@ export class Proxies {
     if (this.#proxies.size + this.#coming.size >= MAX_PROXIES) throw bad(`there are ${MAX_PROXIES} proxies already`, 'delete some first')
     this.#coming.add(name)
     try {
-      const entry = this.#make(spec)
-      if (spec.enabled !== false) await entry.link.setEnabled(true)
+      const way = await this.#wayTo(spec)
+      let entry: Entry
+      try {
+        entry = this.#make(spec, way)
+        if (spec.enabled !== false) await entry.link.setEnabled(true)
+      } catch (error) {
+        await way.hop?.close()
+        throw error
+      }
       this.#proxies.set(name, entry)
       this.#said('proxy.created', entry)
       return entry
@@ -97,12 +112,22 @@ export class Proxies {
   update(name: string, change: { listen?: string; upstream?: string; enabled?: boolean }): Promise<Proxy> {
     const entry = this.#get(name)
     const listen = change.listen === undefined ? undefined : addressOf(change.listen, 'listen')
-    const upstream = change.upstream === undefined ? undefined : upstreamOf(change.upstream)
     return entry.next(async () => {
       const on = entry.link.enabled
-      const moved = (listen && !isAt(entry.link, listen)) || (upstream && !isFor(entry.link, upstream))
-      await entry.link.update({ listen, upstream })
-      if (change.upstream !== undefined) entry.upstream = change.upstream
+      const turned = change.upstream !== undefined && !isFor(entry, change.upstream)
+      const moved = turned || (listen && !isAt(entry.link, listen))
+      const way = turned ? await this.#wayTo({ upstream: change.upstream!, upstreamTls: entry.upstreamTls }) : undefined
+      try {
+        await entry.link.update({ listen, upstream: way?.upstream })
+      } catch (error) {
+        await way?.hop?.close()
+        throw error
+      }
+      if (way) {
+        await entry.hop?.close()
+        entry.hop = way.hop
+        entry.upstream = change.upstream!
+      }
       if (change.enabled !== undefined) await entry.link.setEnabled(change.enabled)
       if (moved || on !== entry.link.enabled) this.#said('proxy.updated', entry)
       return entry
@@ -113,7 +138,7 @@ export class Proxies {
   async delete(name: string): Promise<void> {
     const entry = this.#get(name)
     this.#proxies.delete(name)
-    await entry.next(() => entry.link.close())
+    await entry.next(() => entry.close())
     this.#said('proxy.deleted', entry)
   }
 
@@ -126,7 +151,7 @@ export class Proxies {
     for (const spec of specs) {
       try {
         const there = this.#proxies.get(spec.name)
-        if (there && isAt(there.link, addressOf(spec.listen, 'listen')) && isFor(there.link, upstreamOf(spec.upstream))) {
+        if (there && isAt(there.link, addressOf(spec.listen, 'listen')) && isFor(there, spec.upstream)) {
           done.push(there)
           continue
         }
@@ -149,7 +174,7 @@ export class Proxies {
 
   /** Leaves nothing behind. */
   async close(): Promise<void> {
-    await Promise.all([...this.#proxies.values()].map((entry) => entry.next(() => entry.link.close())))
+    await Promise.all([...this.#proxies.values()].map((entry) => entry.next(() => entry.close())))
   }
 
   #get(name: string): Entry {
@@ -158,15 +183,24 @@ export class Proxies {
     return entry
   }
 
-  #make(spec: ProxySpec): Entry {
+  /** Where the link goes for it. */
+  async #wayTo({ upstream, routes = [], upstreamTls }: Pick<ProxySpec, 'upstream' | 'routes' | 'upstreamTls'>): Promise<{ upstream: Upstream; hop: Hop | undefined }> {
+    if (!isUrl(upstream)) {
+      if (routes.length > 0) throw bad(`${upstream} is no URL, and has routes`, 'write http://HOST:PORT')
+      return { upstream: { ...upstreamOf(upstream), tls: upstreamTls }, hop: undefined }
+    }
+    const hop = await openHop({ routes: [...routes, { url: upstream }], tls: upstreamTls, log: this.#log })
+    return { upstream: { host: '127.0.0.1', port: hop.port }, hop }
+  }
+
+  #make(spec: ProxySpec, { upstream, hop }: { upstream: Upstream; hop: Hop | undefined }): Entry {
     const { clock, seed, toxics } = this.#setup
     const { name } = spec
     const listen = addressOf(spec.listen, 'listen')
-    const upstream = upstreamOf(spec.upstream)
     if (listen.port !== 0 && listen.port === upstream.port && sameHost(hostOf(listen), upstream.host)) throw bad(`${name}: it would be its own upstream, ${spec.upstream}`, 'name the service behind it')
     const rules = new Rules({ link: name, seed, toxics, clock, log: this.#log })
     for (const toxic of spec.toxics ?? []) rules.add({ ...toxic, link: name })
-    return new Entry(name, new Link({ name, listen, upstream, rules, clock, log: this.#log }), spec)
+    return new Entry(name, new Link({ name, listen, upstream, tls: spec.tls, rules, clock, log: this.#log }), hop, spec)
   }
 
   #said(type: string, { name, listen, upstream, enabled }: Proxy): void {
@@ -179,12 +213,16 @@ class Entry implements Proxy {
   readonly link: Link
   readonly rules: Rules
   upstream: string
+  hop: Hop | undefined
+  readonly upstreamTls: ProxySpec['upstreamTls']
   readonly #asked: string
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(name: string, link: Link, { listen, upstream }: ProxySpec) {
+  constructor(name: string, link: Link, hop: Hop | undefined, { listen, upstream, upstreamTls }: ProxySpec) {
     this.name = name
     this.link = link
+    this.hop = hop
+    this.upstreamTls = upstreamTls
     this.rules = link.rules
     this.upstream = upstream
     this.#asked = listen
@@ -197,6 +235,11 @@ class Entry implements Proxy {
 
   get enabled(): boolean {
     return this.link.enabled
+  }
+
+  async close(): Promise<void> {
+    await this.link.close()
+    await this.hop?.close()
   }
 
   /** Behind the changes that were asked for before it. */
@@ -239,7 +282,14 @@ function upstreamOf(text: string): Upstream {
 }
 
 const isAt = ({ address }: Link, listen: Listen) => hostOf(listen) === address.host && listen.port === address.port
-const isFor = ({ upstream }: Link, { host, port }: Upstream) => upstream.host === host && upstream.port === port
+
+function isFor({ link, upstream }: Proxy, text: string): boolean {
+  if (isUrl(text) || isUrl(upstream)) return text === upstream
+  const { host, port } = upstreamOf(text)
+  return link.upstream.host === host && link.upstream.port === port
+}
+
+const isUrl = (upstream: string) => /^https?:\/\//i.test(upstream)
 
 function sameHost(listening: string, upstream: string): boolean {
   const local = new Set(['127.0.0.1', 'localhost', '::1', '::', '0.0.0.0'])

@@ -540,6 +540,9 @@ function withoutQuery(path: string): string {
   return query === -1 ? path : path.slice(0, query)
 }
 
+/** A path, where `*` stands for anything but `/`, and `**` for anything. */
+export const pathGlob = (pattern: string): RegExp => globOf(pattern, '[^/]*')!
+
 /** `**` (and `*` where `one` is `.*`) stands for anything. */
 function globOf(pattern: string | undefined, one: '[^/]*' | '.*'): RegExp | undefined {
   if (pattern === undefined) return undefined

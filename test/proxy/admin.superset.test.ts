@@ -314,3 +314,31 @@ describe('a schedule', () => {
     expect((await control.ask('POST', '/resil/scenario', { stages: [{ proxy: 'b', enabled: true }] })).status).toBe(404)
   })
 })
+
+describe('an upstream that is a URL', () => {
+  test('has its Host and its path, with the toxics of the link before it; it can be changed to another and back to bytes', async () => {
+    const seen: string[] = []
+    await using service = await openWire(http(seen, () => answer('fine')))
+    await using control = await openControl()
+    const { port } = service.link.address
+    const made = await control.ask('POST', '/proxies', { name: 'api', listen: '127.0.0.1:0', upstream: `http://localhost:${port}/v2` })
+    expect(made.json()).toMatchObject({ upstream: `http://localhost:${port}/v2`, enabled: true })
+    const url = `http://${made.json().listen}`
+    expect(await (await fetch(`${url}/x`)).text()).toBe('fine')
+    expect(seen[0]).toMatch(new RegExp(`^GET /v2/x HTTP/1.1\\r\\n[^]*host: localhost:${port}\\r\\n`, 'i'))
+    await control.ask('POST', '/proxies/api/toxics', { type: 'http_error', attributes: { path: '/x', first: 1 } })
+    expect((await fetch(`${url}/x`)).status).toBe(503)
+    expect((await control.ask('PATCH', '/proxies/api', { upstream: `http://localhost:${port}/v3` })).status).toBe(200)
+    await (await fetch(`${url}/y`)).text()
+    expect(seen.at(-1)).toMatch(/^GET \/v3\/y /)
+    expect((await control.ask('PATCH', '/proxies/api', { upstream: `127.0.0.1:${port}` })).json().upstream).toBe(`127.0.0.1:${port}`)
+    await (await fetch(`${url}/z`)).text()
+    expect(seen.at(-1)).toMatch(/^GET \/z /)
+  })
+
+  test('that cannot be is 400', async () => {
+    await using control = await openControl()
+    expect((await control.ask('POST', '/proxies', { name: 'a', listen: '127.0.0.1:0', upstream: 'http://u:p@x' })).status).toBe(400)
+    expect((await control.ask('GET', '/proxies')).text).toBe('{}')
+  })
+})

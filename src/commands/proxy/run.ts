@@ -27,6 +27,7 @@ export default class ProxyRun extends BaseCommand<typeof ProxyRun> {
     const plan = await planOf(this.flags, 0, this.config.version)
     // stdout is the command's: what the proxy says goes beside it.
     const voice = {
+      json: this.flags.json,
       say: (line: string) => void (!this.flags.json && !this.flags.quiet && process.stderr.write(`${line}\n`)),
       answer: (line: string) => void (!this.flags.json && process.stderr.write(`${line}\n`)),
       emit: (record: object) => void (this.flags.json && process.stderr.write(`${JSON.stringify(record)}\n`)),
