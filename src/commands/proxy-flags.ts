@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs'
 import { Flags } from '@oclif/core'
 import { SystemClock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
-import type { ProxyAlonePlan, Tally } from '../lab/proxy-alone.ts'
+import type { ProxyAlone, ProxyAlonePlan } from '../lab/proxy-alone.ts'
 import { openProxyClient } from '../lab/proxy-client.ts'
 import type { ProxyClient } from '../lab/proxy-client.ts'
 import { adHocProxy, readProxyConfig } from '../lab/proxy-config.ts'
+import type { ProxyConfig } from '../lab/proxy-config.ts'
+import { readJournal } from '../lab/proxy-journal.ts'
+import type { Replayed } from '../lab/proxy-journal.ts'
 import { anySeed } from '../lab/run.ts'
 import type { Voice } from '../lab/standing.ts'
 import { loadToxics } from '../lab/units.ts'
@@ -27,6 +30,8 @@ export const planFlags = (usual: number) => ({
   'allow-remote': Flags.boolean({ summary: 'let the control API stand where others reach it' }),
   'token-file': tokenFile,
   seed: seed({ summary: 'the same seed and the same requests give the same faults' }),
+  journal: Flags.string({ summary: 'write each fault that strikes and each change to a file', helpValue: 'FILE' }),
+  replay: Flags.string({ summary: 'start as a journal says, make its changes again at the same counts, and tell whether the same faults struck', helpValue: 'JOURNAL', exclusive: ['config', 'listen', 'seed'] }),
 })
 
 interface PlanFlags {
@@ -39,16 +44,21 @@ interface PlanFlags {
   'allow-remote': boolean
   'token-file'?: string
   seed?: number
+  journal?: string
+  replay?: string
 }
 
-const USUAL_PORT = 8474
+export const USUAL_PORT = 8474
 
-export async function planOf(flags: PlanFlags, version: string): Promise<ProxyAlonePlan> {
+/** `usualPort`: of the control API, when nobody says. */
+export async function planOf(flags: PlanFlags, usualPort: number, version: string): Promise<ProxyAlonePlan> {
   const toxics = await loadToxics()
-  const read = flags.config === undefined ? { proxies: flags.listen === undefined ? [] : [adHocProxy(flags.listen, flags.upstream!, flags.toxic ?? [], toxics)] } : readProxyConfig(flags.config, toxics)
+  if (flags.journal !== undefined && flags.journal === flags.replay) throw new ResilError('ONE_JOURNAL', `--journal would write over ${flags.replay}, which is replayed`, 'name another file')
+  const replay = flags.replay === undefined ? undefined : readJournal(flags.replay)
+  const read: ProxyConfig = replay ? { seed: replay.seed, proxies: [...replay.proxies] } : flags.config === undefined ? { proxies: flags.listen === undefined ? [] : [adHocProxy(flags.listen, flags.upstream!, flags.toxic ?? [], toxics)] } : readProxyConfig(flags.config, toxics)
   const local = flags.host === 'localhost' || flags.host === '::1' || flags.host.startsWith('127.')
   if (!local && !flags['allow-remote']) throw new ResilError('REMOTE_CONTROL', `--host ${flags.host} would let others control the proxy`, 'keep it on 127.0.0.1, or say --allow-remote and give it a --token-file')
-  return { ...read, seed: flags.seed ?? read.seed ?? anySeed(), host: flags.host, port: flags.port ?? read.port ?? USUAL_PORT, token: tokenIn(flags['token-file']), version }
+  return { ...read, seed: flags.seed ?? read.seed ?? anySeed(), host: flags.host, port: flags.port ?? read.port ?? usualPort, token: tokenIn(flags['token-file']), version, journal: flags.journal, replay }
 }
 
 /** Throws BAD_TOKEN. */
@@ -65,12 +75,29 @@ function tokenIn(file: string | undefined): string | undefined {
   return token
 }
 
-/** Which faults struck; 3 under `strict` when one did not. */
-export function tellTally(tally: readonly Tally[], strict: boolean, voice: Voice): ExitCode {
-  const idle = tally.filter(({ hits }) => hits === 0)
-  for (const { proxy, toxic, type, hits } of tally) voice.answer(`${visible(proxy)}  ${visible(toxic)}${toxic.startsWith(type) ? '' : ` (${type})`}  ${hits === 0 ? 'NEVER STRUCK' : hits === 1 ? 'struck once' : `struck ${hits} times`}`)
-  voice.emit({ type: 'stopped', ok: !strict || idle.length === 0, toxics: tally })
-  return strict && idle.length > 0 ? 3 : 0
+/** Differences that are told one by one. */
+const MAX_DIFFERENCES = 20
+
+/**
+ * Stops it and tells which faults struck, and of a replay what came again. 3 when a journal could not be kept; and under `strict` when a fault
+ * never struck or the replay differs.
+ */
+export async function endProxy(proxy: ProxyAlone, strict: boolean, voice: Voice): Promise<ExitCode> {
+  const tally = proxy.tally()
+  const replayed = proxy.replayed()
+  const trouble = await proxy.close()
+  for (const { proxy: name, toxic, type, hits } of tally) voice.answer(`${visible(name)}  ${visible(toxic)}${toxic.startsWith(type) ? '' : ` (${type})`}  ${hits === 0 ? 'NEVER STRUCK' : hits === 1 ? 'struck once' : `struck ${hits} times`}`)
+  if (replayed) for (const line of inWords(replayed)) voice.answer(visible(line))
+  if (trouble !== undefined) voice.answer(`the journal is not whole: ${visible(trouble)}`)
+  const ok = trouble === undefined && !(strict && (tally.some(({ hits }) => hits === 0) || replayed?.same === false))
+  voice.emit({ type: 'stopped', ok, toxics: tally, ...(replayed && { replayed }), ...(trouble !== undefined && { trouble }) })
+  return ok ? 0 : 3
+}
+
+function inWords({ same, hits, again, missing, extra, changes, unmade }: Replayed): string[] {
+  if (same) return [`replayed: ${hits === 1 ? 'the same hit' : `the same ${hits} hits`} came again${changes === 0 ? '' : `, ${changes} ${changes === 1 ? 'change' : 'changes'} made again`}`]
+  const list = [...missing.map((hit) => `  did not come again: ${hit}`), ...extra.map((hit) => `  was not there: ${hit}`), ...unmade.map((change) => `  change not made again: ${change}`)]
+  return [`replayed: NOT THE SAME, ${again} of ${hits} hits came again`, ...list.slice(0, MAX_DIFFERENCES), ...(list.length > MAX_DIFFERENCES ? [`  and ${list.length - MAX_DIFFERENCES} more`] : [])]
 }
 
 /** For a command that asks a running proxy. */

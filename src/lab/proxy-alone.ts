@@ -8,6 +8,8 @@ import { openAdmin } from '../proxy/admin.ts'
 import { Proxies } from '../proxy/proxies.ts'
 import type { Proxy } from '../proxy/proxies.ts'
 import type { ProxyConfig } from './proxy-config.ts'
+import type { Journal, JournalFile, Replayed } from './proxy-journal.ts'
+import { Replay, writeJournal } from './proxy-journal.ts'
 import { loadToxics } from './units.ts'
 
 export interface ProxyAlonePlan extends ProxyConfig {
@@ -18,6 +20,10 @@ export interface ProxyAlonePlan extends ProxyConfig {
   token?: string
   /** Of resil. */
   version: string
+  /** A file that is written. */
+  journal?: string
+  /** A journal whose changes are made again; the schedule does not start then. */
+  replay?: Journal
 }
 
 export interface ProxyAlone {
@@ -26,7 +32,10 @@ export interface ProxyAlone {
   proxies: Proxy[]
   /** Each toxic that was ever there, with how often it struck; those that were never there on no proxy are not in it. */
   tally(): Tally[]
-  close(): Promise<void>
+  /** What came again of the journal that was given; undefined without one. */
+  replayed(): Replayed | undefined
+  /** Leaves nothing behind. Why the journal is not whole, or undefined when it is. */
+  close(): Promise<string | undefined>
 }
 
 export interface Tally {
@@ -36,7 +45,7 @@ export interface Tally {
   hits: number
 }
 
-/** Throws PORT_BUSY, LISTEN_FAILED, BAD_PROXY, BAD_ADDRESS, BAD_TOXIC, BAD_SCHEDULE, TOKEN_NEEDED; then nothing is left behind. */
+/** Throws PORT_BUSY, LISTEN_FAILED, BAD_PROXY, BAD_ADDRESS, BAD_TOXIC, BAD_SCHEDULE, TOKEN_NEEDED, CANNOT_JOURNAL; then nothing is left behind. */
 export async function openProxyAlone(plan: ProxyAlonePlan, { log, clock }: { log: EventLog; clock: Clock }): Promise<ProxyAlone> {
   const toxics = await loadToxics()
   const tallies = new Map<string, Tally>()
@@ -50,10 +59,16 @@ export async function openProxyAlone(plan: ProxyAlonePlan, { log, clock }: { log
   const proxies = new Proxies({ clock, log, seed: plan.seed, toxics })
   const { host, port, token, version } = plan
   const admin = await openAdmin({ proxies, log, clock, toxics, host, port, token, version })
+  let journal: JournalFile | undefined
+  let replay: Replay | undefined
   try {
     for (const spec of plan.proxies) await proxies.create(spec)
-    if (plan.schedule) admin.schedule.start(plan.schedule)
+    const { seed, schedule = null } = plan
+    if (plan.journal !== undefined) journal = writeJournal(plan.journal, { resil: version, seed, proxies: plan.proxies, schedule }, { proxies, log, clock })
+    if (plan.replay) replay = new Replay(plan.replay, { proxies, log, clock })
+    else if (schedule) admin.schedule.start(schedule)
   } catch (error) {
+    journal?.close()
     await admin.close()
     await proxies.close()
     throw error
@@ -64,10 +79,14 @@ export async function openProxyAlone(plan: ProxyAlonePlan, { log, clock }: { log
       return proxies.list()
     },
     tally: () => [...tallies.values()],
+    replayed: () => replay?.result,
     close: async () => {
+      replay?.close()
+      journal?.close()
       await admin.close()
       await proxies.close()
       stop()
+      return journal?.trouble
     },
   }
 }

@@ -84,6 +84,34 @@ describe('proxy run', () => {
   })
 })
 
+describe('a journal and its replay', () => {
+  const journal = join(folder, 'run.ndjson')
+  const asks = (times: number) => [process.execPath, '-e', `(async () => { for (let n = 0; n < ${times}; n++) await fetch(process.env.RESIL_PROXY_PROXY_URL).then((r) => r.text()) })()`]
+
+  test('the same requests meet the same faults, which ends with 0; others do not, which ends with 3 when strict', { timeout: 60_000 }, async () => {
+    const first = await run(['proxy', 'run', '--listen', '0', '--upstream', upstream, '--toxic', 'http_error=503,probability=0.5', '--seed', '7', '--journal', journal, '--', ...asks(12)])
+    expect(first.exit).toBe(0)
+    const [, times] = /struck (\d+) times/.exec(first.stderr)!
+    const same = await run(['proxy', 'run', '--replay', journal, '--strict', '--', ...asks(12)])
+    expect([same.exit, same.stderr]).toEqual([0, expect.stringContaining(`replayed: the same ${times} hits came again\n`)])
+    const other = await run(['proxy', 'run', '--replay', journal, '--strict', '--', ...asks(2)])
+    expect([other.exit, other.stderr]).toEqual([3, expect.stringMatching(/replayed: NOT THE SAME, \d of \d+ hits came again\n {2}did not come again: proxy {2}http_error_upstream {2}exchange \d+: answered instead of the service\n/)])
+    expect((await run(['proxy', 'run', '--replay', journal, '--', ...asks(2)])).exit).toBe(0)
+    const told = await run(['proxy', 'run', '--replay', journal, '--json', '--', ...asks(12)])
+    expect(JSON.parse(told.stderr.trimEnd().split('\n').at(-1)!)).toMatchObject({ type: 'stopped', ok: true, replayed: { same: true, hits: Number(times), again: Number(times) } })
+  })
+
+  test.each([
+    [['--replay', 'nowhere.ndjson'], /no journal: there is no such file/],
+    [['--replay', journal, '--seed', '1'], /--seed/],
+    [['--replay', journal, '--journal', journal], /--journal/],
+    [['--listen', '0', '--upstream', 'x:1', '--journal', join(folder, 'none', 'x')], /cannot be written/],
+  ])('proxy start %j is a wrong use', (args, message) => {
+    const ended = resil(['proxy', 'start', '--port', '0', ...args])
+    expect([ended.exit, ended.stderr]).toEqual([2, expect.stringMatching(message)])
+  })
+})
+
 describe('proxy start and those who drive it', () => {
   test('stands, is driven, tells what it did, and ends with 0', { timeout: 60_000 }, async () => {
     const running = start('bin/run.js', ['proxy', 'start', '--listen', '0', '--upstream', upstream, '--toxic', 'latency=1ms', '--port', '0', '--seed', '7'])

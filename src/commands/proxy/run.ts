@@ -5,7 +5,7 @@ import { environmentOf, openProxyAlone, runCommand } from '../../lab/proxy-alone
 import { openLog } from '../../lab/standing.ts'
 import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
-import { planFlags, planOf, tellTally } from '../proxy-flags.ts'
+import { endProxy, planFlags, planOf } from '../proxy-flags.ts'
 
 export default class ProxyRun extends BaseCommand<typeof ProxyRun> {
   static override summary = 'run a command behind the chaos proxy, and tell which faults struck'
@@ -18,13 +18,13 @@ export default class ProxyRun extends BaseCommand<typeof ProxyRun> {
   static override strict = false
   static override flags = {
     ...planFlags(0),
-    strict: Flags.boolean({ summary: 'end with 3 when the command ended with 0 and a toxic never struck' }),
+    strict: Flags.boolean({ summary: 'end with 3 when the command ended with 0 and a toxic never struck, or a replay differs' }),
   }
 
   protected async work(): Promise<ExitCode> {
     const clock = new SystemClock()
     if (this.rest.length === 0) throw new ResilError('NO_COMMAND', 'there is no command to run', 'write it behind --, as in resil proxy run --config FILE -- npm test')
-    const plan = await planOf(this.flags, this.config.version)
+    const plan = await planOf(this.flags, 0, this.config.version)
     // stdout is the command's: what the proxy says goes beside it.
     const voice = {
       json: this.flags.json,
@@ -34,16 +34,15 @@ export default class ProxyRun extends BaseCommand<typeof ProxyRun> {
     }
     const log = openLog(clock, voice)
     const proxy = await openProxyAlone(plan, { log, clock })
-    let tally
     let exit: number
     try {
       voice.emit({ type: 'ready', url: proxy.url, seed: plan.seed })
       exit = await runCommand(this.rest, { env: { ...process.env, ...environmentOf(proxy) }, signal: this.interrupted, clock })
-    } finally {
-      tally = proxy.tally()
+    } catch (error) {
       await proxy.close()
+      throw error
     }
-    const judged = tellTally(tally, this.flags.strict, voice)
+    const judged = await endProxy(proxy, this.flags.strict, voice)
     return (exit === 0 ? judged : exit) as ExitCode
   }
 }

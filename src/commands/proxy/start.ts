@@ -4,7 +4,7 @@ import { openProxyAlone } from '../../lab/proxy-alone.ts'
 import { openLog, untilTold } from '../../lab/standing.ts'
 import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
-import { planFlags, planOf, tellTally } from '../proxy-flags.ts'
+import { endProxy, planFlags, planOf, USUAL_PORT } from '../proxy-flags.ts'
 import { table } from '../text.ts'
 
 export default class ProxyStart extends BaseCommand<typeof ProxyStart> {
@@ -14,27 +14,27 @@ export default class ProxyStart extends BaseCommand<typeof ProxyStart> {
   static override examples = [
     '<%= config.bin %> <%= command.id %> --listen 7001 --upstream 127.0.0.1:5432 --toxic latency=200ms',
     '<%= config.bin %> <%= command.id %> --config proxies.yaml --seed 7',
-    '<%= config.bin %> <%= command.id %> --config toxiproxy.json --json',
+    '<%= config.bin %> <%= command.id %> --config toxiproxy.json --journal run.ndjson',
+    '<%= config.bin %> <%= command.id %> --replay run.ndjson --strict',
   ]
   static override flags = {
-    ...planFlags(8474),
-    strict: Flags.boolean({ summary: 'end with 3 when a toxic never struck' }),
+    ...planFlags(USUAL_PORT),
+    strict: Flags.boolean({ summary: 'end with 3 when a toxic never struck, or a replay differs' }),
   }
 
   protected async work(): Promise<ExitCode> {
     const clock = new SystemClock()
-    const plan = await planOf(this.flags, this.config.version)
+    const plan = await planOf(this.flags, USUAL_PORT, this.config.version)
     const log = openLog(clock, this.voice)
     const proxy = await openProxyAlone(plan, { log, clock })
-    let tally
     try {
       this.emit({ type: 'ready', url: proxy.url, seed: plan.seed, proxies: proxy.proxies.map(({ name, listen, upstream, enabled }) => ({ name, listen, upstream, enabled })) })
       for (const line of table([['control', proxy.url, `seed ${plan.seed}`], ...proxy.proxies.map(({ name, listen, upstream, enabled }) => [name, listen, `to ${upstream}${enabled ? '' : ', off'}`])])) this.answer(line)
       await untilTold(this.interrupted)
-    } finally {
-      tally = proxy.tally()
+    } catch (error) {
       await proxy.close()
+      throw error
     }
-    return tellTally(tally, this.flags.strict, this.voice)
+    return endProxy(proxy, this.flags.strict, this.voice)
   }
 }
