@@ -299,10 +299,10 @@ function asApiError(error: unknown, controlPort: number): { status: number; mess
       return { status: 400, message: error.hint === '' ? error.message : `${error.message}; ${error.hint}` }
     case 'PORT_BUSY':
     case 'LISTEN_FAILED': {
-      const { code = '', address = '', port, hostname = '', message } = error.cause as NodeJS.ErrnoException & { address?: string; port?: number; hostname?: string }
+      const { code = '', address = '', port, hostname, message } = error.cause as NodeJS.ErrnoException & { address?: string; port?: number; hostname?: string }
       const why = BIND_FAILURES[code]
       if (why) return { status: port === controlPort ? 409 : 500, message: `listen tcp ${address === '::' ? '' : address.includes(':') ? `[${address}]` : address}:${port}: bind: ${why}` }
-      return { status: 500, message: code === 'ENOTFOUND' ? `listen tcp: lookup ${hostname}: no such host` : message }
+      return { status: 500, message: hostname === undefined ? message : `listen tcp: lookup ${hostname}: no such host` }
     }
     default:
       return { status: 500, message: error.message }
