@@ -69,6 +69,7 @@ const SENTENCES: Record<string, Say> = {
   'schedule.stopped': () => ['schedule', 'stopped', 'plain'],
   'schedule.ended': () => ['schedule', 'ended', 'plain'],
   'schedule.failed': ({ link, error }) => [link, `schedule: ${error}`, 'fault'],
+  'toxic.failed': ({ link, toxic, why }) => [link, `toxic ${toxic} does nothing, it has a bug: ${why}`, 'fault'],
   'toxic.hit': ({ link, toxic, toxicType, action }) => [link, `× ${spaced(toxicType ?? toxic)}: ${action}`, 'fault'],
   'exchange.opened': ({ link, method, path }) => [link, `${method} ${path}`, 'quiet'],
   'exchange.answered': ({ link, status, ms }) => [link, `answered ${status}${typeof ms === 'number' ? ` in ${span(ms)}` : ''}`, 'quiet'],

@@ -8,7 +8,7 @@
  *    │ └───▶ no body ──────────────┤
  *    └─────────────────────────────┘
  *
- * Opaque are: Content-Length with Transfer-Encoding, differing or malformed lengths, codings other than chunked, a bare CR or LF, folded lines,
+ * Opaque are: Content-Length with Transfer-Encoding, several or malformed lengths, codings other than chunked, a bare CR or LF, folded lines,
  * blanks before a colon, other versions than 1.0 and 1.1, a malformed chunk size, an answer that nobody asked for, heads over MAX_HEAD_BYTES.
  */
 
@@ -448,5 +448,5 @@ function bodyLength(head: ParsedHead, chunksKnown: boolean): number | 'chunked' 
   const lengths = head.values['content-length'] ?? []
   if (codings.length > 0) return chunksKnown && lengths.length === 0 && codings.length === 1 && codings[0]!.toLowerCase() === 'chunked' ? 'chunked' : undefined
   if (lengths.length === 0) return null
-  return lengths.every((length) => length === lengths[0]) && /^\d{1,15}$/.test(lengths[0]!) ? Number(lengths[0]) : undefined
+  return lengths.length === 1 && /^\d{1,15}$/.test(lengths[0]!) ? Number(lengths[0]) : undefined
 }

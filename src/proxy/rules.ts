@@ -97,6 +97,8 @@ interface MutableRule extends Rule {
   decided: number
   /** Grows with every update: toxicity is drawn anew. */
   edition: number
+  /** It has thrown, and the journal has that. */
+  failed: boolean
   target: Target
   readonly bornAt: number
   readonly memory: Memory
@@ -263,7 +265,7 @@ export class Rules {
   get listening(): Standing {
     let forMs = Number.POSITIVE_INFINITY
     for (const rule of this.#onListen) {
-      const said = rule.toxic.onListen!(rule.attributes, this.#age(rule))
+      const said = attempt(this.#setup, rule, () => rule.toxic.onListen!(rule.attributes, this.#age(rule))) ?? STANDS
       if (!said.open) return { ...said, by: rule }
       forMs = Math.min(forMs, said.forMs)
     }
@@ -290,7 +292,7 @@ export class Rules {
     let fates: Fate<A>[] = NO_FATES
     for (const rule of rules) {
       const decision = this.#decide(rule, subject)
-      const action = decision && ask(rule, decision.draw, { ageMs: this.#age(rule), memory: rule.memory })
+      const action = decision && attempt(this.#setup, rule, () => ask(rule, decision.draw, { ageMs: this.#age(rule), memory: rule.memory }))
       if (!action) continue
       if (fates === NO_FATES) fates = []
       fates.push({ action, decision })
@@ -341,7 +343,7 @@ export class Rules {
     const read = this.#read(toxic, name, spec.attributes ?? {}, spec.toxicity ?? 1)
     if (this.#rules.has(name)) throw new ResilError('TOXIC_EXISTS', `${link}: there is a toxic "${name}" already`, 'give the new one a name of its own')
     if (this.#rules.size >= MAX_RULES) throw bad(`${link}: it has ${MAX_RULES} toxics already`, 'remove some first')
-    return { name, toxic, stream, ...read, hits: 0, chunks: 0, matches: 0, decided: 0, edition: 0, bornAt: clock.monotonic(), memory: {} }
+    return { name, toxic, stream, ...read, hits: 0, chunks: 0, matches: 0, decided: 0, edition: 0, failed: false, bornAt: clock.monotonic(), memory: {} }
   }
 
   /** All that a rule does, checked. */
@@ -398,6 +400,19 @@ export class Rules {
 
 const NO_FATES: never[] = []
 
+const STANDS: Listening = { open: true, cut: false, forMs: Number.POSITIVE_INFINITY }
+
+/** A toxic with a bug does nothing: the journal says so, once, and the traffic goes on. */
+function attempt<A>({ link, log }: RulesSetup, rule: MutableRule, ask: () => A | undefined): A | undefined {
+  try {
+    return ask()
+  } catch (error) {
+    if (!rule.failed) log.emit('toxic.failed', { link, toxic: rule.name, toxicType: rule.toxic.name, why: String(error) })
+    rule.failed = true
+    return undefined
+  }
+}
+
 /** Actions after which the message goes on to the next rule. */
 const GOES_ON: ReadonlySet<Action['do']> = new Set(['hold', 'edit', 'delay'])
 
@@ -424,7 +439,7 @@ class ActiveDecision implements Decision {
 
   chunk(bytes: number, before: number, exchange: number | null): ChunkAction | undefined {
     const { toxic, attributes } = this.rule
-    const action = toxic.onChunk?.(attributes, this.draw, { bytes, before, memory: this.#memory, ageMs: this.#age() })
+    const action = attempt(this.#setup, this.rule, () => toxic.onChunk?.(attributes, this.draw, { bytes, before, memory: this.#memory, ageMs: this.#age() }))
     if (!action) return undefined
     this.rule.chunks++
     if (!this.#journalled) this.hit(action, exchange)
@@ -433,7 +448,7 @@ class ActiveDecision implements Decision {
 
   end(): EndAction | undefined {
     const { toxic, attributes } = this.rule
-    const action = toxic.onEnd?.(attributes, this.draw, { memory: this.#memory, ageMs: this.#age() })
+    const action = attempt(this.#setup, this.rule, () => toxic.onEnd?.(attributes, this.draw, { memory: this.#memory, ageMs: this.#age() }))
     if (action && !this.#journalled) this.hit(action)
     return action
   }
