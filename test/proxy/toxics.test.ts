@@ -296,6 +296,20 @@ describe('http_error', () => {
     expect(wire.of('exchange.answered')).toMatchObject([{ exchange: 1, status: 429 }, { exchange: 2, status: 200 }])
   })
 
+  test('over sockets, its headers are those that were asked for', async () => {
+    const { wire, client, send } = await wired('http_error', { headers: 'X-Reason: maintenance\r\nSet-Cookie: a=b; Path=/\nContent-Type: application/json\n', body: '{}' })
+    await using _ = wire
+    send()
+    await client.until('{}')
+    expect(client.text).toContain('\r\nx-reason: maintenance\r\nset-cookie: a=b; Path=/\r\n')
+    expect(client.text.match(/^content-type: .*$/gim)).toEqual(['content-type: application/json'])
+  })
+
+  test.each(['no colon', 'X-A : b', ': b', 'X-A: \0', 'Content-Length: 3', 'transfer-encoding: chunked', 'Connection: close'])('headers may not be %j', async (headers) => {
+    await using wire = await openWire(http([], () => undefined))
+    expect(() => wire.rules.add({ link: 'bank', type: 'http_error', attributes: { headers } })).toThrow(/headers has .*; write "name: value" lines/)
+  })
+
   test('over sockets, its answer waits behind the answers to earlier requests of the connection', async () => {
     const seen: string[] = []
     let finish: (() => void) | undefined
