@@ -18,6 +18,9 @@ const JOURNAL_LINES = 20_000
 /** Of the runs, after which memory is looked at for the first time: code is compiled by then. */
 const WARM = 0.2
 
+/** Looks for sockets that have not closed yet, before they count as left: on a busy machine closing takes a while. */
+const CLOSING = 30
+
 const TOXICS = ['latency', 'bandwidth', 'slow_close', 'timeout', 'reset_peer', 'slicer', 'limit_data', 'noop', 'packet_loss', 'http_error', 'http_delay', 'lost_request', 'outage', 'ramp', 'quota', 'connect_refused', 'corrupt', 'header_edit']
 const TOKENS = ['', '0', '-1', '1.5', '1e999', '-0', '9007199254740993', '99999999999999999999999', 'NaN', 'null', 'true', '"', '""', '{}', '[]', '[[[[', '}}', ',', ':', '\\u0000', '\\ud800', '\u0000', '\r\n', '\r\n\r\n', '%2f', '%00', '%', '..', '/', '?', '#', ' ', '\t', 'a'.repeat(5000), '"__proto__":{"a":1}', '"constructor":1', '127.0.0.1:0', '127.0.0.1:1', '[::1]:0', ':0', '10s', '1e3', '*', '(', 'ünïcödé', '\ufeff', 'Content-Length: 5\r\n', 'Transfer-Encoding: chunked\r\n', 'Expect: 100-continue\r\n', 'Host: evil\r\n', 'Content-Encoding: gzip\r\n', 'Connection: upgrade\r\nUpgrade: h2c\r\n']
 
@@ -242,7 +245,7 @@ export async function fuzzControl({ runs, seed, modules: { EventLog, openAdmin, 
     await proxies.close()
     for (const socket of [...traffic, ...served]) socket.destroy()
     service.close()
-    await collected()
+    for (let wait = 0; wait < CLOSING && sockets() > socketsBefore; wait++) await collected()
     return sockets() - socketsBefore
   }
 }
