@@ -188,10 +188,10 @@ export async function fuzzControl({ runs, seed, modules: { EventLog, openAdmin, 
   for (let n = 0; n < JOURNAL_LINES; n++) log.emit('proxy', 'toxic.hit', { link: 'p0', toxic: 'filler', toxicType: 'noop', connection: n, exchange: null, action: 'bytes delayed', ms: n })
   await exchange(port, Buffer.from(request('POST', '/proxies', { name: 'p0', listen: '127.0.0.1:0', upstream })))
 
-  const statuses = {}
+  const statuses = /** @type {Record<string, number>} */ ({})
   const traffic = new Set()
   let begun = 0
-  let early
+  let early = process.memoryUsage()
   const random = Random.seeded(seed)
 
   /** Some bytes through some proxy, then the client is gone. */
