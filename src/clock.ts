@@ -56,7 +56,7 @@ export class SystemClock implements Clock {
       })
       return () => cancel()
     }
-    const timer = setTimeout(run, ms)
+    const timer = setTimeout(run, Math.ceil(ms)) // it would cut the fraction off, and be early
     return () => clearTimeout(timer)
   }
 
