@@ -42,6 +42,12 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     return Boolean(process.stdout.isTTY) && !this.flags['no-color'] && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
   }
 
+  /** Whether to draw a screen: only where somebody sits before it, and did not ask for lines. */
+  protected get screen(): boolean {
+    if (this.flags.json || this.flags.quiet) return false
+    return Boolean(process.stdout.isTTY && process.stdin.isTTY && process.env.TERM !== 'dumb' && !process.env.CI)
+  }
+
   /**
    * Does the work and answers 0 held or done, 1 violated, 2 something must be mended, 3 undecided.
    * Throws ResilError for a wrong use; whatever else it throws is a bug of ours.

@@ -51,12 +51,10 @@ export default class Pay extends BaseCommand<typeof Pay> {
     return EXIT[result.verdict]
   }
 
-  /** A screen only where somebody sits before it. */
   #look(): Look {
     if (this.flags.json) return 'json'
     if (this.flags.quiet) return 'quiet'
-    const terminal = process.stdout.isTTY && process.stdin.isTTY && process.env.TERM !== 'dumb' && !process.env.CI
-    return terminal ? 'screen' : 'plain'
+    return this.screen ? 'screen' : 'plain'
   }
 
   async #plan(): Promise<Plan> {

@@ -106,8 +106,11 @@ export const controlFlags = {
   'token-file': tokenFile,
 }
 
-export async function withClient<T>(flags: { control: string; 'token-file'?: string }, work: (client: ProxyClient) => Promise<T>): Promise<T> {
-  const client = openProxyClient(flags.control.includes('://') ? flags.control : `http://${flags.control}`, tokenIn(flags['token-file']), new SystemClock())
+export const controlUrl = ({ control }: { control: string }): string => (control.includes('://') ? control : `http://${control}`)
+
+/** `patienceMs`: an answer that takes longer is none. */
+export async function withClient<T>(flags: { control: string; 'token-file'?: string }, work: (client: ProxyClient) => Promise<T>, patienceMs?: number): Promise<T> {
+  const client = openProxyClient(controlUrl(flags), tokenIn(flags['token-file']), new SystemClock(), patienceMs)
   try {
     return await work(client)
   } finally {

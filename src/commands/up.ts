@@ -27,7 +27,7 @@ export default class Up extends BaseCommand<typeof Up> {
 
   protected async work(): Promise<ExitCode> {
     const clock = new SystemClock()
-    const screen = this.#screen()
+    const { screen } = this
     const log = openLog(clock, screen ? SILENT : this.voice)
     const early: Event[] = []
     const heard = log.subscribe((event) => void early.push(event))
@@ -52,12 +52,6 @@ export default class Up extends BaseCommand<typeof Up> {
     }
     this.emit({ type: 'stopped', ok: true })
     return 0
-  }
-
-  /** A screen only where somebody sits before it. */
-  #screen(): boolean {
-    if (this.flags.json || this.flags.quiet) return false
-    return Boolean(process.stdout.isTTY && process.stdin.isTTY && process.env.TERM !== 'dumb' && !process.env.CI)
   }
 }
 

@@ -30,13 +30,13 @@ export interface ProxyClient {
   close(): Promise<void>
 }
 
-/** Throws INVALID_URL. */
-export function openProxyClient(url: string, token: string | undefined, clock: Clock): ProxyClient {
+/** `patienceMs`: an answer that takes longer is none. Throws INVALID_URL. */
+export function openProxyClient(url: string, token: string | undefined, clock: Clock, patienceMs = PATIENCE_MS): ProxyClient {
   const network = new HttpNetwork({ clock, services: { control: url } })
   return {
     async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
       const headers: Record<string, string> = { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
-      const outcome = await network.call('control', { method, path, headers, body: body === undefined ? '' : JSON.stringify(body) }, { timeoutMs: PATIENCE_MS })
+      const outcome = await network.call('control', { method, path, headers, body: body === undefined ? '' : JSON.stringify(body) }, { timeoutMs: patienceMs })
       if (outcome.kind !== 'ok') throw new ResilError('PROXY_UNREACHABLE', `no proxy answers at ${url}: ${outcome.error.message}`, 'start one with resil proxy start, or name another with --control', { cause: outcome.error })
       const { status, body: text } = outcome.value
       if (status < 300) return (text === '' ? undefined : parseJson(text)) as T

@@ -4,7 +4,7 @@ import type { PaymentView } from '../../../engines/payment/view.ts'
 import { story } from '../../../engines/payment/view.ts'
 import type { Tone } from '../../sentence.ts'
 import { sentence, stamp } from '../../sentence.ts'
-import type { Line, Look } from './lines.ts'
+import type { Line, Look, Span } from './lines.ts'
 import { cell, fitLine, flow, line, lineWidth, span, spread, wrap } from './lines.ts'
 
 /** What a screen is drawn for, besides the view. */
@@ -67,6 +67,11 @@ export function head(view: PaymentView, { title, columns, now }: Frame): Line[] 
     : view.verdict === 'undecided' ? span('UNDECIDED', 'doubt')
     : view.invariants.length === 0 ? span('')
     : span('held so far', 'quiet')
+  return headOf(title, facts, badge, columns)
+}
+
+/** The title with its facts, and a word at the right edge. */
+export function headOf(title: string, facts: readonly string[], badge: Span, columns: number): Line[] {
   const first = span(` ${title}`, 'title')
   const right = [badge, span(' ')]
   const whole = line(first, `   ${facts.join('   ')}`)
@@ -122,8 +127,8 @@ export function eventLine(event: Event): Line {
 }
 
 /** The latest things that happened, as many as there are rows for. */
-export function latestEvents(view: PaymentView, rows: number, columns: number): Line[] {
-  const told = view.events.filter((event) => !SAID_ELSEWHERE.has(event.type) && sentence(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
+export function latestEvents(events: readonly Event[], rows: number, columns: number): Line[] {
+  const told = events.filter((event) => !SAID_ELSEWHERE.has(event.type) && sentence(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
   return told.map((event, n) => fitLine(labelled(n === 0 ? 'events' : '', eventLine(event)), columns))
 }
 
@@ -133,13 +138,13 @@ const SAID_ELSEWHERE = new Set(['run.started', 'run.ended', 'world.opened'])
 const DETAIL_ROWS = 6
 
 /** The list around the chosen event, and all that the event says. */
-export function walked(view: PaymentView, seq: number, rows: number, columns: number): Line[] {
-  const at = view.events.findIndex((event) => event.seq === seq)
-  const chosen = view.events[at]
+function walked(events: readonly Event[], seq: number, rows: number, columns: number): Line[] {
+  const at = events.findIndex((event) => event.seq === seq)
+  const chosen = events[at]
   if (!chosen) return []
   const list = Math.max(3, rows - DETAIL_ROWS - 1)
-  const from = Math.max(0, Math.min(at - (list >> 1), view.events.length - list))
-  const lines = view.events.slice(from, from + list).map((event, n) => {
+  const from = Math.max(0, Math.min(at - (list >> 1), events.length - list))
+  const lines = events.slice(from, from + list).map((event, n) => {
     const here = from + n === at
     const content = fitLine([span(here ? '› ' : '  ', 'chosen'), span(`#${event.seq}`.padEnd(7), here ? 'chosen' : 'quiet'), ...eventLine(event)], columns - 2)
     return [span(' '), ...(here ? content.map((part) => span(part.text, 'chosen')) : content)]
@@ -161,17 +166,24 @@ export function stack(sections: Section[], rows: number): Line[] {
 
 export const blank = (): Section => ({ rank: 9, lines: [[span(' ')]] })
 
-/** Draws sections into the frame: as many of the latest events as there is room for stand where `events` is. */
+/** Draws sections into the frame, between the head and the foot of a run. */
 export function compose(view: PaymentView, frame: Frame, above: Section[]): Line[] {
+  return arrange({ head: head(view, frame), above, foot: foot(view, frame), events: view.events }, frame)
+}
+
+/** Rows of the list that the reader walks, with the chosen event's fields. */
+export const walkedRows = (rows: number): number => Math.max(8, Math.min(20, rows >> 1))
+
+/** Draws sections into the frame: as many of the latest events as there is room for stand above the foot, or the list that the reader walks. */
+export function arrange({ head, above, foot, events }: { head: Line[]; above: Section[]; foot: Section[]; events: readonly Event[] }, frame: Frame): Line[] {
   const rows = Math.max(1, frame.rows - 1)
-  const below = foot(view, frame)
-  const first: Section = { rank: 0, lines: head(view, frame) }
+  const first: Section = { rank: 0, lines: head }
   if (frame.walk !== null) {
-    const list: Section = { rank: 0, lines: walked(view, frame.walk, Math.max(8, Math.min(20, rows >> 1)), frame.columns) }
-    return stack([first, ...above, blank(), list, ...below], rows)
+    const list: Section = { rank: 0, lines: walked(events, frame.walk, walkedRows(rows), frame.columns) }
+    return stack([first, ...above, blank(), list, ...foot], rows)
   }
-  const used = [first, ...above, ...below].reduce((sum, section) => sum + section.lines.length, 0)
+  const used = [first, ...above, ...foot].reduce((sum, section) => sum + section.lines.length, 0)
   const room = rows - used - 1
-  const events = room >= 3 && frame.columns >= NARROW ? latestEvents(view, Math.min(room, 14), frame.columns) : []
-  return stack([first, ...above, ...(events.length > 0 ? [blank(), { rank: 9, lines: events }] : []), ...below], rows)
+  const latest = room >= 3 && frame.columns >= NARROW ? latestEvents(events, Math.min(room, 14), frame.columns) : []
+  return stack([first, ...above, ...(latest.length > 0 ? [blank(), { rank: 9, lines: latest }] : []), ...foot], rows)
 }

@@ -6,16 +6,14 @@ import { Box, render, useApp, useInput } from 'ink'
 import { useEffect, useReducer, useRef, useState } from 'react'
 import type { Cancel, Clock } from '../../../clock.ts'
 import type { Sink } from '../../../events.ts'
-import type { PaymentView } from '../../../engines/payment/view.ts'
-import { empty, fold } from '../../../engines/payment/view.ts'
+import type { Layout, Reel } from './drawing.ts'
+import { reels } from './drawing.ts'
 import type { Line } from './lines.ts'
 import { fitLine, span, toText } from './lines.ts'
-import { head, rule } from './parts.ts'
+import { rule } from './parts.ts'
 import type { Frame } from './parts.ts'
-import { paymentLines, STORY_ORDERS } from './payment.ts'
 import { Picture } from './picture.tsx'
 import { toSvg } from './svg.ts'
-import { worldLines } from './world.ts'
 
 export interface ScreenKey {
   /** What it does, for the help and the record. */
@@ -32,10 +30,10 @@ export interface ScreenHost {
   input: NodeJS.ReadStream
   colour: boolean
   title: string
-  /** `story` of a run, which turns into the table of payments when many pay (the default); `world` that stays open. */
-  layout?: 'story' | 'world'
+  /** `story` when absent. */
+  layout?: Layout
   subscribe(sink: Sink): () => void
-  /** Extra keys: one character each. `q`, `?` and `s` are the screen's own. */
+  /** Extra keys: one character each, asked for at each picture. `q`, `?` and `s` are the screen's own. */
   keys: Record<string, ScreenKey>
   /** Writes a file; answers its path. May throw: the reader is told. */
   save(kind: 'txt' | 'svg', content: string): string
@@ -61,10 +59,10 @@ const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l'
 const LEAVE = '\u001b[?25h\u001b[?1049l'
 const CLEAR = '\u001b[2J\u001b[H'
 
-/** What the screen draws from: the view, the time of the run, and when to draw again. */
+/** What the screen draws from: what was heard, the time of the run, and when to draw again. */
 export class Feed {
   readonly host: Pick<ScreenHost, 'clock' | 'subscribe'>
-  view: PaymentView = empty()
+  readonly reel: Reel
   /** Whether `ended` has resolved. */
   over = false
   #redraw: (() => void) | undefined
@@ -72,12 +70,14 @@ export class Feed {
   #heardAt: number
   readonly #unsubscribe: () => void
 
-  constructor(host: Pick<ScreenHost, 'clock' | 'subscribe' | 'ended'>) {
+  constructor(host: Pick<ScreenHost, 'clock' | 'subscribe' | 'ended' | 'layout'>) {
     this.host = host
+    this.reel = reels[host.layout ?? 'story']()
     this.#heardAt = host.clock.monotonic()
     this.#unsubscribe = host.subscribe((event) => {
-      this.view = fold(this.view, event)
-      this.#heardAt = host.clock.monotonic()
+      const before = this.reel.ms
+      this.reel.tell(event)
+      if (this.reel.ms !== before) this.#heardAt = host.clock.monotonic()
       this.#soon()
     })
     void host.ended.then(() => {
@@ -88,8 +88,8 @@ export class Feed {
 
   /** ms of the run, now: of the latest event, and in real time what has passed since. */
   get now(): number {
-    const { t, mode, ended, started } = this.view
-    return ended || this.over || !started || mode === 'sim' ? t : t + Math.max(0, this.host.clock.monotonic() - this.#heardAt)
+    const { ms, runs } = this.reel
+    return this.over || !runs ? ms : ms + Math.max(0, this.host.clock.monotonic() - this.#heardAt)
   }
 
   /** Calls `redraw` after changes and as time passes, at most FRAMES_PER_SECOND times a second. The answer ends it. */
@@ -170,9 +170,8 @@ export function App({ host, feed, size, leave }: AppProps) {
   const hint = hintOf(host, { walk, notice: notice && notice.until > now ? notice.text : '', leaveInMs, over: feed.over })
   const switches = Object.entries(host.keys).flatMap(([key, { label, fault, on }]) => (fault ? [{ key, label, ...fault, on: on?.() }] : []))
   const frame: Frame = { columns, rows, title: host.title, now: feed.now, walk, hint, switches }
-  const { view } = feed
-  const layout = host.layout === 'world' || view.orders.size > STORY_ORDERS ? worldLines : paymentLines
-  const lines = help ? helpLines(view, frame, host.keys) : layout(view, frame)
+  const { reel } = feed
+  const lines = help ? helpLines(reel, frame, host.keys) : reel.lines(frame)
 
   // A key may come between a picture and the moment when React hands the keys over to it.
   const shown = useRef(lines)
@@ -184,8 +183,9 @@ export function App({ host, feed, size, leave }: AppProps) {
   }
 
   const step = (by: number) => {
-    const at = walk === null ? view.events.length : view.events.findIndex((event) => event.seq === walk)
-    setWalk(view.events[Math.min(view.events.length - 1, Math.max(0, at + by))]?.seq ?? null)
+    const { events } = reel
+    const at = walk === null ? events.length : events.findIndex((event) => event.seq === walk)
+    setWalk(events[Math.min(events.length - 1, Math.max(0, at + by))]?.seq ?? null)
   }
   const say = (text: string) => setNotice({ text, until: clock.monotonic() + NOTICE_MS })
   const save = () => {
@@ -229,21 +229,16 @@ function hintOf(host: AppProps['host'], { walk, notice, leaveInMs, over }: { wal
   return [span([over ? 'the run has ended' : '', '? keys', 'q leave', ...own, ...(over ? [] : letters)].filter((part) => part !== '').join('   '), 'quiet')]
 }
 
-function helpLines(view: PaymentView, frame: Frame, keys: ScreenHost['keys']): Line[] {
+function helpLines(reel: Reel, frame: Frame, keys: ScreenHost['keys']): Line[] {
   const all: [string, string][] = [
-    ['q', 'leave the screen; the run goes on to its verdict'],
+    ['q', reel.words.leave],
     ['?', 'this help; any key closes it'],
     ['↑ ↓', 'walk the events one by one; page up and down by ten; esc goes back'],
     ['s', 'save what is shown, as text and as SVG'],
     ...Object.entries(keys).map(([key, { label, fault }]): [string, string] => [key, fault ? `switch the fault ${label} on and off` : label]),
-    ['Ctrl-C', 'interrupt the run'],
+    ['Ctrl-C', reel.words.interrupt],
   ]
-  const glyphs: Line[] = [
-    [span('   '), span('█', 'work'), span(' work   '), span('░', 'wait'), span(' waiting   '), span('█', 'doubt'), span(' ended UNKNOWN   '), span('×', 'fault'), span(' a fault struck   '), span('├──┤'), span(' a client waits for its answer')],
-    [span('   told: what clients were told   engine: what the service believes   bank\'s ledger: what is true')],
-    [span('   '), span(' ≠ DIFFERENT ', 'loud'), span(' they do not say the same')],
-  ]
-  return [...head(view, frame), rule(frame.columns), ...all.map(([key, does]): Line => [span(`   ${key.padEnd(8)}`, 'title'), span(does)]), [span(' ')], ...glyphs].slice(0, Math.max(1, frame.rows - 1)).map((one) => fitLine(one, frame.columns))
+  return [...reel.head(frame), rule(frame.columns), ...all.map(([key, does]): Line => [span(`   ${key.padEnd(8)}`, 'title'), span(does)]), [span(' ')], ...reel.legend].slice(0, Math.max(1, frame.rows - 1)).map((one) => fitLine(one, frame.columns))
 }
 
 /**

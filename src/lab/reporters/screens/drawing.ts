@@ -1,0 +1,103 @@
+/** What a screen can show, by layout: how events become a view, and a view a picture. */
+import type { Event } from '../../../events.ts'
+import type { PaymentView } from '../../../engines/payment/view.ts'
+import * as payment from '../../../engines/payment/view.ts'
+import type { ProxyView } from '../../proxy-view.ts'
+import * as proxy from '../../proxy-view.ts'
+import type { Line } from './lines.ts'
+import { span } from './lines.ts'
+import type { Frame } from './parts.ts'
+import { head } from './parts.ts'
+import { paymentLines, STORY_ORDERS } from './payment.ts'
+import { BARS, proxyHead, proxyLines } from './proxy.ts'
+import { worldLines } from './world.ts'
+
+/** `story` of a run, which turns into the table of payments when many pay; `world` that stays open; `proxy` that is watched from outside. */
+export type Layout = 'story' | 'world' | 'proxy'
+
+interface Drawing<View> {
+  empty(): View
+  fold(view: View, event: Event): View
+  /** Where time stands at the latest event, ms. */
+  ms(view: View): number
+  /** Whether time goes on while nothing is heard. */
+  runs(view: View): boolean
+  events(view: View): readonly Event[]
+  head(view: View, frame: Frame): Line[]
+  lines(view: View, frame: Frame): Line[]
+  /** For the help: what `q` and Ctrl-C do, and what the signs mean. */
+  words: { leave: string; interrupt: string }
+  legend: Line[]
+}
+
+/** A drawing with the view that it has come to. */
+export interface Reel {
+  tell(event: Event): void
+  readonly ms: number
+  readonly runs: boolean
+  readonly events: readonly Event[]
+  readonly words: { leave: string; interrupt: string }
+  readonly legend: Line[]
+  head(frame: Frame): Line[]
+  lines(frame: Frame): Line[]
+}
+
+function reelOf<View>(drawing: Drawing<View>): Reel {
+  let view = drawing.empty()
+  return {
+    tell: (event) => {
+      view = drawing.fold(view, event)
+    },
+    get ms() {
+      return drawing.ms(view)
+    },
+    get runs() {
+      return drawing.runs(view)
+    },
+    get events() {
+      return drawing.events(view)
+    },
+    words: drawing.words,
+    legend: drawing.legend,
+    head: (frame) => drawing.head(view, frame),
+    lines: (frame) => drawing.lines(view, frame),
+  }
+}
+
+const world: Drawing<PaymentView> = {
+  empty: payment.empty,
+  fold: payment.fold,
+  ms: ({ t }) => t,
+  runs: ({ ended, started, mode }) => started && !ended && mode !== 'sim',
+  events: ({ events }) => events,
+  head,
+  lines: worldLines,
+  words: { leave: 'leave the screen; the run goes on to its verdict', interrupt: 'interrupt the run' },
+  legend: [
+    [span('   '), span('█', 'work'), span(' work   '), span('░', 'wait'), span(' waiting   '), span('█', 'doubt'), span(' ended UNKNOWN   '), span('×', 'fault'), span(' a fault struck   '), span('├──┤'), span(' a client waits for its answer')],
+    [span('   told: what clients were told   engine: what the service believes   bank\'s ledger: what is true')],
+    [span('   '), span(' ≠ DIFFERENT ', 'loud'), span(' they do not say the same')],
+  ],
+}
+
+const watched: Drawing<ProxyView> = {
+  empty: proxy.empty,
+  fold: proxy.fold,
+  ms: ({ uptimeMs }) => uptimeMs,
+  runs: () => true,
+  events: ({ events }) => events,
+  head: proxyHead,
+  lines: proxyLines,
+  words: { leave: 'leave the screen; the proxy goes on, its toxics stay as they are', interrupt: 'the same, with exit code 130' },
+  legend: [
+    [span('   '), span(BARS, 'work'), span(' requests (or bytes, where no HTTP is spoken) of each second, the latest at the right')],
+    [span('   '), span('×', 'fault'), span(' a toxic; its own name stands behind it when somebody gave it one')],
+    [span('   '), span(' STALE ', 'loud'), span(' the proxy does not answer: all that is shown is what it said last')],
+  ],
+}
+
+export const reels: Record<Layout, () => Reel> = {
+  story: () => reelOf({ ...world, lines: (view, frame) => (view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
+  world: () => reelOf(world),
+  proxy: () => reelOf(watched),
+}
