@@ -17,7 +17,7 @@ import { createProxyServer } from 'http-proxy'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { problem } from '../network.ts'
-import { pathGlob } from './rules.ts'
+import { globOf } from './glob.ts'
 
 export interface HopRoute {
   /** Only paths like this, without the query; `*` stands for anything but `/`, `**` for anything. */
@@ -80,10 +80,15 @@ export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop>
     if (request.headers['transfer-encoding'] !== undefined && outgoing.getHeader('transfer-encoding') === undefined) outgoing.setHeader('transfer-encoding', 'chunked')
   })
 
+  // Trailers do not pass: nobody shall wait for them.
+  forwarder.on('proxyRes', (answer) => {
+    delete answer.headers['trailer']
+  })
+
   const wayOf = (request: IncomingMessage) => {
     const path = (request.url ?? '/').split('?', 1)[0]!
     const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase()
-    return ways.find((way) => (way.host === undefined || way.host === host) && (way.path === undefined || way.path.test(path)))!
+    return ways.find((way) => (way.host === undefined || way.host === host) && (way.path === undefined || way.path(path)))!
   }
 
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS }, (request, response) => {
@@ -134,7 +139,7 @@ function readRoute({ path, host, url }: HopRoute, n: number, all: readonly HopRo
   if (target.username !== '' || target.password !== '') throw bad('it carries a name or a password', 'let the client send its own')
   if (target.search !== '' || target.hash !== '') throw bad('it carries a query', 'leave it out')
   if (n === all.length - 1 && (path !== undefined || host !== undefined)) throw bad('the last route is for some requests only', 'let the last one be for all')
-  return { path: path === undefined ? undefined : pathGlob(path), host: host?.toLowerCase(), url: target }
+  return { path: path === undefined ? undefined : globOf(path, 'segment'), host: host?.toLowerCase(), url: target }
 }
 
 /** What node's parser lets pass and a strict reader does not. */
@@ -151,7 +156,7 @@ function whatIsWrong(request: IncomingMessage): { status: number; title: string 
 /** Headers that are for the next hop alone, and those that Connection names. The body's framing is made anew by whoever sends it. */
 function stripHopByHop({ headers }: IncomingMessage): void {
   const named = String(headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase())
-  for (const name of [...named, 'connection', 'keep-alive', 'proxy-connection', 'te', 'upgrade']) if (name !== 'transfer-encoding' && name !== 'content-length' && name !== 'host') delete headers[name]
+  for (const name of [...named, 'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade']) if (name !== 'transfer-encoding' && name !== 'content-length' && name !== 'host') delete headers[name]
 }
 
 function refuse(response: ServerResponse, status: number, title: string): void {

@@ -20,6 +20,8 @@ import type { Log } from '../events.ts'
 import { suggestion } from '../nearest.ts'
 import { chance } from '../random.ts'
 import type { ToxicSpec } from '../scenario.ts'
+import { globOf } from './glob.ts'
+import type { Glob } from './glob.ts'
 import type { AttributeSpec, AttributeValues, ChunkAction, ConnectAction, Draw, EndAction, Listening, Memory, RequestAction, ResponseAction, Stream, Toxic } from './toxic.ts'
 
 /** A link as the laboratory sees it, whether real sockets carry it or memory does. */
@@ -107,9 +109,9 @@ interface MutableRule extends Rule {
 /** Whom a rule is for; undefined: everybody. */
 interface Target {
   method: string | undefined
-  path: RegExp | undefined
-  header: { name: string; value: RegExp | undefined } | undefined
-  key: RegExp | undefined
+  path: Glob | undefined
+  header: { name: string; value: Glob | undefined } | undefined
+  key: Glob | undefined
   client: AddressRange | undefined
   /** ms since the rule was added. */
   window: { from: number; to: number } | undefined
@@ -308,13 +310,13 @@ export class Rules {
   #decide(rule: MutableRule, subject: Subject): ActiveDecision | undefined {
     const { method, path, header, key, client, window, exchange, after, first, every, times, probability } = rule.target
     if (method !== undefined && method !== subject.method) return undefined
-    if (path && !path.test(withoutQuery(subject.path))) return undefined
+    if (path && !path(withoutQuery(subject.path))) return undefined
     if (exchange > 0 && exchange !== subject.exchange) return undefined
     if (header) {
       const value = subject.header(header.name)
-      if (value === undefined || (header.value && !header.value.test(value))) return undefined
+      if (value === undefined || (header.value && !header.value(value))) return undefined
     }
-    if (key && !key.test(subject.header('idempotency-key') ?? '')) return undefined
+    if (key && !key(subject.header('idempotency-key') ?? '')) return undefined
     if (client && !client(subject.client)) return undefined
     if (window) {
       const age = this.#age(rule)
@@ -366,9 +368,9 @@ export class Rules {
       targeted: Object.keys(attributes).some((key) => Object.hasOwn(targeting, key) && !PER_CONNECTION.has(key) && attributes[key] !== targeting[key as keyof typeof targeting].default),
       target: {
         method: text('method')?.toUpperCase(),
-        path: globOf(text('path'), '[^/]*'),
+        path: patternOf(text('path'), 'segment'),
         header: headerOf(text('header'), where),
-        key: globOf(text('key'), '.*'),
+        key: patternOf(text('key'), 'anything'),
         client: rangeOf(text('client'), where),
         window: windowOf(text('window'), where),
         exchange: Number(of('exchange')),
@@ -555,15 +557,7 @@ function withoutQuery(path: string): string {
   return query === -1 ? path : path.slice(0, query)
 }
 
-/** A path, where `*` stands for anything but `/`, and `**` for anything. */
-export const pathGlob = (pattern: string): RegExp => globOf(pattern, '[^/]*')!
-
-/** `**` (and `*` where `one` is `.*`) stands for anything. */
-function globOf(pattern: string | undefined, one: '[^/]*' | '.*'): RegExp | undefined {
-  if (pattern === undefined) return undefined
-  const source = pattern.replace(/\*{2,}|\*|[\\^$.|?+()[\]{}]/g, (part) => (part === '*' ? one : part.startsWith('*') ? '.*' : `\\${part}`))
-  return new RegExp(`^${source}$`, 's')
-}
+const patternOf = (pattern: string | undefined, star: 'segment' | 'anything') => (pattern === undefined ? undefined : globOf(pattern, star))
 
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
@@ -572,7 +566,7 @@ function headerOf(text: string | undefined, where: string): Target['header'] {
   const colon = text.indexOf(':')
   const name = (colon === -1 ? text : text.slice(0, colon)).trim().toLowerCase()
   if (!HEADER_NAME.test(name)) throw bad(`${where}: header is "${text}"`, 'write its name, or "name: value"')
-  return { name, value: colon === -1 ? undefined : globOf(text.slice(colon + 1).trim(), '.*') }
+  return { name, value: colon === -1 ? undefined : globOf(text.slice(colon + 1).trim(), 'anything') }
 }
 
 function rangeOf(text: string | undefined, where: string): AddressRange | undefined {

@@ -196,6 +196,8 @@ describe('what forwarders are known for, and this one does not do', () => {
   })
 })
 
+const MIB = 1024 * 1024
+
 const chunked = (more: string, body = '3\r\nabc\r\n0\r\n\r\n') => `POST / HTTP/1.1\r\nHost: b\r\n${more}\r\n${body}`
 
 describe('what is not beyond doubt is refused, and nothing of it is forwarded', () => {
@@ -212,8 +214,11 @@ describe('what is not beyond doubt is refused, and nothing of it is forwarded', 
     ['D68 a blank before the colon', chunked('Transfer-Encoding : chunked\r\n'), 400],
     ['D69 a vertical tab before chunked', chunked('Transfer-Encoding: \x0bchunked\r\n'), 400],
     ['D70 a chunk size with 0x', chunked('Transfer-Encoding: chunked\r\n', '0x3\r\nabc\r\n0\r\n\r\n'), 400],
+    ['D71 chunks with bare line feeds', chunked('Transfer-Encoding: chunked\r\n', '3\nabc\n0\n\n'), 400],
     ['D72 bare line feeds', 'GET / HTTP/1.1\nHost: b\n\n', 400],
     ['D73 a bare carriage return', 'GET / HTTP/1.1\r\nHost: b\r\nX: a\rb\r\n\r\n', 400],
+    ['D74 a folded header', 'GET / HTTP/1.1\r\nHost: b\r\nX: a\r\n b\r\n\r\n', 400],
+    ['D74 a folded length', 'POST / HTTP/1.1\r\nHost: b\r\nContent-Length:\r\n 3\r\n\r\nabc', 400],
     ['D75 a NUL', 'GET / HTTP/1.1\r\nHost: b\r\nX: a\0b\r\n\r\n', 400],
     ['D76 no Host', 'GET / HTTP/1.1\r\n\r\n', 400],
     ['D79 two Hosts', 'GET / HTTP/1.1\r\nHost: b\r\nHost: c\r\n\r\n', 400],
@@ -235,6 +240,76 @@ describe('what is not beyond doubt is refused, and nothing of it is forwarded', 
     await using way = await hop([{ url: service.url }])
     await way.raw(chunked('Transfer-Encoding: chunked\r\n', '3;a=b\r\nabc\r\n0\r\n\r\n'), 'ok')
     expect(service.seen[0]).toMatch(/\r\n\r\n3\r\nabc\r\n0\r\n\r\n$/)
+  })
+
+  test('D86 trailers do not pass, and no header announces them', async () => {
+    await using service = await upstream((text, socket) => void (text.endsWith('0\r\n\r\n') && socket.write('HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n')))
+    await using way = await hop([{ url: service.url }])
+    const text = await way.raw(chunked('Trailer: X-Check\r\nTransfer-Encoding: chunked\r\n', '3\r\nabc\r\n0\r\nX-Check: 1\r\n\r\n'), '0\r\n\r\n')
+    expect(status(text)).toBe(200)
+    expect(text).toMatch(/\r\n\r\n2\r\nok\r\n0\r\n\r\n$/)
+    expect(text).not.toMatch(/trailer|x-sum/i)
+    expect(service.seen[0]).not.toMatch(/trailer|x-check/i)
+  })
+
+  test.each([
+    ['a line break', 'X: a\rSet-Cookie: b'],
+    ['a NUL', 'X: a\0b'],
+    ['a length with chunks', 'Content-Length: 2\r\nTransfer-Encoding: chunked'],
+  ])('D89 an answer with %s in a header is 502, and nothing of it passes', async (_, header) => {
+    await using service = await upstream((_text, socket) => void socket.write(`HTTP/1.1 200 OK\r\n${header}\r\n\r\nok`))
+    await using way = await hop([{ url: service.url }])
+    const text = await way.raw(get('/'))
+    expect(status(text)).toBe(502)
+    expect(text).not.toMatch(/set-cookie|^x:/im)
+  })
+
+  test('D91 of 100,000 interim answers none is kept, and the answer behind them passes', async () => {
+    const flood = Buffer.from('HTTP/1.1 102 Processing\r\n\r\n'.repeat(1000))
+    await using service = await upstream((_text, socket) => {
+      for (let n = 0; n < 100; n++) socket.write(flood)
+      socket.write(OK)
+    })
+    await using way = await hop([{ url: service.url }])
+    const before = process.memoryUsage().heapUsed
+    expect(await way.raw(get('/'), 'ok')).toMatch(/^HTTP\/1\.1 200 [^]*ok$/)
+    expect((process.memoryUsage().heapUsed - before) / MIB).toBeLessThan(64)
+  })
+
+  test('D91 headers without end are 502', async () => {
+    await using service = await upstream((_text, socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n')
+      const more = () => {
+        while (!socket.destroyed && socket.write(`X: ${'x'.repeat(1000)}\r\n`));
+      }
+      socket.on('drain', more)
+      more()
+    })
+    await using way = await hop([{ url: service.url }])
+    expect(status(await way.raw(get('/')))).toBe(502)
+  })
+
+  test('D91 of a body of 10 GiB no more is read than the client takes, and the buffers between', async () => {
+    const part = Buffer.alloc(64 * 1024, 'x')
+    await using service = await upstream((_text, socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${10 * 1024 ** 3}\r\n\r\n`)
+      const more = () => {
+        while (!socket.destroyed && socket.write(part));
+      }
+      socket.on('drain', more)
+      more()
+    })
+    await using way = await hop([{ url: service.url }])
+    const client = connect(way.port, '127.0.0.1')
+    client.write(get('/'))
+    let most = 0
+    while (client.bytesRead < 64 * MIB) {
+      await once(client, 'data')
+      const [source] = service.sockets
+      most = Math.max(most, source!.bytesWritten - client.bytesRead)
+    }
+    client.destroy()
+    expect(most / MIB).toBeLessThan(32)
   })
 
   test('D80 a target with another host in it goes to the upstream all the same', async () => {
