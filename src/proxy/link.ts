@@ -41,6 +41,8 @@ const CONNECT_TIMEOUT_MS = 10_000
 const DRAIN_MS = 30_000
 /** A client that was sent FIN may take this long to end its side. */
 const LINGER_MS = 1000
+/** A client that had sent FIN before it was left hanging cannot show that it has gone: it hangs this long. */
+const LONGEST_HANG_MS = 10 * 60_000
 /** Longest wait for written bytes to leave before a connection ends. */
 const FLUSH_MS = 1000
 /** Between attempts to listen again after an outage, while somebody else has the port. */
@@ -675,6 +677,8 @@ class Connection {
 
   #response(piece: Piece): void {
     const turn = piece.exchange && this.#turns[0]
+    // What was held back of a body goes before what was found to be none.
+    if (!turn && this.#answering.do === 'collect') this.#passCollected(this.#answering)
     if (!turn || piece.part === 'interim') {
       if (!this.#responsesStopped) this.#pass(piece)
       return
@@ -864,8 +868,10 @@ class Connection {
     this.#cutExchanges(how, by)
     this.#down.discard()
     this.#drain()
-    if (how === 'hang') this.#hanging = true
-    else if (how === 'rst') this.#reset(this.#client)
+    if (how === 'hang') {
+      this.#hanging = true
+      if (this.#client.readableEnded) this.#later(LONGEST_HANG_MS, () => this.#client.destroy())
+    } else if (how === 'rst') this.#reset(this.#client)
     else this.#endClient()
   }
 

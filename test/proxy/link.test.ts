@@ -510,3 +510,38 @@ test('its traffic is counted while connections are open', async () => {
   expect(traffic).toMatchObject({ connectionsOpen: 0, requestsInFlight: 0, cut: 1 })
   expect(wire.link.info()).toEqual([])
 })
+
+test('a client that ended its side and is left hanging is let go after a while: nothing else would show that it has gone', async () => {
+  const waiting = new Map<() => void, number>()
+  class MinutesClock extends SystemClock {
+    override after(ms: number, run: () => void): Cancel {
+      if (ms < 60_000) return super.after(ms, run)
+      waiting.set(run, ms)
+      return () => void waiting.delete(run)
+    }
+  }
+  const serve = (end: End) => void end.until('\r\n\r\n').then(() => end.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
+  await using wire = await openWire(serve, { clock: new MinutesClock() })
+  wire.rules.add({ link: wire.link.name, type: 'lost_response', attributes: { then: 'hang' } })
+  const client = await wire.client()
+  client.socket.end('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await wire.until('exchange.cut')
+  expect(wire.link.info()).toMatchObject([{ state: 'hanging' }])
+  expect([...waiting.values()]).toEqual([600_000])
+  for (const run of waiting.keys()) run()
+  await wire.until('connection.closed')
+  expect(wire.link.connections).toBe(0)
+})
+
+test('of a body that is held back and turns out to be no chunks, every byte comes, in its order', async () => {
+  const body = '4\r\nwikino chunk\r\n'
+  await using wire = await openWire((end) => void end.until('\r\n\r\n').then(() => {
+    end.socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    end.socket.end(body)
+  }))
+  wire.rules.add({ link: wire.link.name, type: 'dribble', attributes: { over: 1, pieces: 4 } })
+  const client = await wire.client()
+  client.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await client.ended
+  expect(client.text).toBe(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body}`)
+})
