@@ -61,6 +61,8 @@ const MAX_SOCKETS = 256
 /** Silence of the upstream before the answer is given up. */
 const UPSTREAM_TIMEOUT_MS = 120_000
 const UPGRADE_TIMEOUT_MS = 10_000
+/** Silence of a client that was dismissed, before it is cut off. */
+const LINGER_MS = 1000
 
 /** Throws BAD_UPSTREAM for a route that cannot be, LISTEN_FAILED. */
 export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop> {
@@ -91,6 +93,13 @@ export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop>
     return ways.find((way) => (way.host === undefined || way.host === host) && (way.path === undefined || way.path(path)))!
   }
 
+  // Sockets that the server has given away: it neither closes them nor forgets them.
+  const held = new Set<Socket>()
+  const hold = (socket: Socket) => {
+    held.add(socket)
+    socket.on('close', () => held.delete(socket))
+  }
+
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS }, (request, response) => {
     const wrong = whatIsWrong(request)
     if (wrong) return refuse(response, wrong.status, wrong.title)
@@ -107,15 +116,20 @@ export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop>
   })
   server.on('upgrade', (request, socket: Socket, head) => {
     socket.on('error', () => {}) // the client is gone
-    if (whatIsWrong(request) || request.headers.upgrade?.toLowerCase() !== 'websocket') return void socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    hold(socket)
+    if (whatIsWrong(request) || request.headers.upgrade?.toLowerCase() !== 'websocket') return dismiss(socket, 400)
     const { url } = wayOf(request)
     forwarder.ws(request, socket, { target: url, agent: agents[url.protocol as keyof typeof agents] }, head).catch(() => socket.destroy())
   })
-  server.on('connect', (_request, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'))
+  server.on('connect', (_request, socket: Socket) => {
+    socket.on('error', () => {}) // the client is gone
+    hold(socket)
+    dismiss(socket, 405)
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
     const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+    dismiss(socket as Socket, status)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new ResilError('LISTEN_FAILED', `the HTTP hop cannot listen: ${error.message}`, '', { cause: error })))
@@ -126,6 +140,7 @@ export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop>
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
+      for (const socket of held) socket.destroy()
       for (const agent of Object.values(agents)) agent.destroy()
       await closed
     },
@@ -140,6 +155,13 @@ function readRoute({ path, host, url }: HopRoute, n: number, all: readonly HopRo
   if (target.search !== '' || target.hash !== '') throw bad('it carries a query', 'leave it out')
   if (n === all.length - 1 && (path !== undefined || host !== undefined)) throw bad('the last route is for some requests only', 'let the last one be for all')
   return { path: path === undefined ? undefined : globOf(path, 'segment'), host: host?.toLowerCase(), url: target }
+}
+
+/** The last word on a socket. What still comes is read and dropped: unread, it would hide that the client has gone. */
+function dismiss(socket: Socket, status: number): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+  socket.resume()
+  socket.setTimeout(LINGER_MS, () => socket.destroy())
 }
 
 /** What node's parser lets pass and a strict reader does not. */

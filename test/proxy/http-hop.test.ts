@@ -242,6 +242,20 @@ describe('what is not beyond doubt is refused, and nothing of it is forwarded', 
     expect(service.seen[0]).toMatch(/\r\n\r\n3\r\nabc\r\n0\r\n\r\n$/)
   })
 
+  test.each([
+    ['an upgrade that is refused', get('/', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'), ' 400 '],
+    ['CONNECT', 'CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n', ' 405 '],
+    ['a WebSocket', get('/', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n'), ' 101 '],
+  ])('%s whose client stays does not keep the hop from closing', async (_, bytes, answered) => {
+    await using service = await upstream((text, socket) => void (text.endsWith('\r\n\r\n') && socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')))
+    const opened = await openHop({ routes: [{ url: service.url }], log: silentLog })
+    const client = connect({ port: opened.port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+    client.write(bytes)
+    expect(String((await once(client, 'data'))[0])).toContain(answered)
+    await opened.close()
+    client.destroy()
+  })
+
   test('D86 trailers do not pass, and no header announces them', async () => {
     await using service = await upstream((text, socket) => void (text.endsWith('0\r\n\r\n') && socket.write('HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n')))
     await using way = await hop([{ url: service.url }])
