@@ -379,6 +379,8 @@ interface Turn {
   readonly openedAt: number
   status: number
   requestIsWhole: boolean
+  /** It is whole, or its rest will never be seen. */
+  requestIsOver: boolean
   /** How long the request is held, and what changes in its head. */
   holdMs: number
   edits: HeaderEdit[]
@@ -538,6 +540,7 @@ class Connection {
   }
 
   #request(piece: Piece): void {
+    if (piece.part === 'opaque') this.#requestsOver()
     if (piece.part === 'head' && piece.exchange && !this.#requestsStopped) this.#begin(piece.exchange)
     const turn = piece.exchange ? this.#open.get(piece.exchange) ?? this.#turns.find((each) => each.exchange === piece.exchange) : undefined
     if (turn?.instead) {
@@ -560,7 +563,7 @@ class Connection {
   #begin(exchange: Exchange): void {
     const { name, log, clock, rules } = this.#setup
     const subject = this.#subject(exchange)
-    const turn: Turn = { exchange, subject, openedAt: clock.monotonic(), status: 0, requestIsWhole: false, holdMs: 0, edits: [], overtaken: undefined, copy: undefined, instead: undefined }
+    const turn: Turn = { exchange, subject, openedAt: clock.monotonic(), status: 0, requestIsWhole: false, requestIsOver: false, holdMs: 0, edits: [], overtaken: undefined, copy: undefined, instead: undefined }
     this.#turns.push(turn)
     this.#open.set(exchange, turn)
     this.#exchanges++
@@ -623,6 +626,7 @@ class Connection {
 
   #requestWhole(turn: Turn): void {
     turn.requestIsWhole = true
+    turn.requestIsOver = true
     turn.copy?.send(Buffer.concat(turn.copy.parts))
     turn.copy = undefined
     this.#up.settle()
@@ -638,7 +642,7 @@ class Connection {
     this.#endedBy ??= 'client'
     if (this.#hanging || this.#up.isStuck || this.#down.isStuck) return this.#abandon()
     for (const piece of this.#tap.release('request')) this.#request(piece)
-    this.#cutNow() // the request will never be whole
+    this.#requestsOver()
     this.#up.push({ is: 'end' })
   }
 
@@ -710,7 +714,7 @@ class Connection {
       decision!.hit(action)
       this.#stop()
       const cut = () => this.#down.push({ is: 'cut', how: action.how, by: 'toxic' }, holdMs)
-      if (turn.requestIsWhole) cut()
+      if (turn.requestIsOver) cut()
       else this.#onceWhole = cut
       return { do: 'drop' }
     }
@@ -853,6 +857,12 @@ class Connection {
   #stop(): void {
     this.#requestsStopped = true
     this.#responsesStopped = true
+  }
+
+  /** What is not whole of the requests will never be. */
+  #requestsOver(): void {
+    for (const turn of this.#turns) turn.requestIsOver = true
+    this.#cutNow()
   }
 
   #cutNow(): void {

@@ -545,3 +545,21 @@ test('of a body that is held back and turns out to be no chunks, every byte come
   await client.ended
   expect(client.text).toBe(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body}`)
 })
+
+test.each<[string, string, boolean]>([
+  ['ends in the middle, before the answer is lost', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc', true],
+  ['turns out to be no HTTP', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n', false],
+])('a request that %s does not keep the connection from being cut', async (_, bytes, ends) => {
+  const asked = deferred<End>()
+  await using wire = await openWire((end) => void end.until('\r\n\r\n').then(() => asked.resolve(end)))
+  wire.rules.add({ link: wire.link.name, type: 'lost_response', attributes: { then: 'rst' } })
+  const client = await wire.client()
+  client.socket.write(bytes)
+  const service = await asked.promise
+  if (ends) {
+    client.socket.end()
+    await service.ended
+  }
+  service.socket.write('HTTP/1.1 204 No Content\r\n\r\n')
+  expect(await client.ended).toBe('rst')
+})
