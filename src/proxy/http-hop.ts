@@ -61,8 +61,6 @@ const MAX_SOCKETS = 256
 /** Silence of the upstream before the answer is given up. */
 const UPSTREAM_TIMEOUT_MS = 120_000
 const UPGRADE_TIMEOUT_MS = 10_000
-/** Silence of a client that was dismissed, before it is cut off. */
-const LINGER_MS = 1000
 
 /** Throws BAD_UPSTREAM for a route that cannot be, LISTEN_FAILED. */
 export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop> {
@@ -129,6 +127,7 @@ export async function openHop({ routes, tls = {}, log }: HopSetup): Promise<Hop>
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
     const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+    hold(socket as Socket)
     dismiss(socket as Socket, status)
   })
   await new Promise<void>((resolve, reject) => {
@@ -161,7 +160,6 @@ function readRoute({ path, host, url }: HopRoute, n: number, all: readonly HopRo
 function dismiss(socket: Socket, status: number): void {
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   socket.resume()
-  socket.setTimeout(LINGER_MS, () => socket.destroy())
 }
 
 /** What node's parser lets pass and a strict reader does not. */
