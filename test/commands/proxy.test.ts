@@ -45,7 +45,7 @@ describe('proxy run', () => {
 
   test('tells the control API too, and names go into the environment in capitals', async () => {
     const config = file(`port: 0\nproxies: [{ name: my-bank, listen: '127.0.0.1:0', upstream: '${upstream}' }]`)
-    const { exit, stdout } = await run(['proxy', 'run', '--config', config, '--', process.execPath, '-e', "console.log(Object.keys(process.env).filter((k) => k.startsWith('RESIL_')).sort().join())"])
+    const { exit, stdout } = await run(['proxy', 'run', '--config', config, '--', process.execPath, '-e', "console.log(Object.keys(process.env).filter((k) => /^RESIL_(PROXY|CONTROL)/.test(k)).sort().join())"])
     expect({ exit, stdout }).toEqual({ exit: 0, stdout: 'RESIL_CONTROL_URL,RESIL_PROXY_MY_BANK,RESIL_PROXY_MY_BANK_HOST,RESIL_PROXY_MY_BANK_PORT,RESIL_PROXY_MY_BANK_URL\n' })
   })
 
