@@ -12,10 +12,9 @@
  * blanks before a colon, other versions than 1.0 and 1.1, a malformed chunk size, an answer that nobody asked for, heads over MAX_HEAD_BYTES.
  */
 
-import type { HeaderEdit } from './toxic.ts'
+import { MAX_HEAD_BYTES, readHead } from './http-head.ts'
+import type { Head } from './http-head.ts'
 
-/** Longest head, and longest trailers, that are framed. */
-export const MAX_HEAD_BYTES = 64 * 1024
 /** Longest line that announces a chunk, its extensions included. */
 export const MAX_CHUNK_LINE_BYTES = 4096
 /** Requests that may wait for their answers on one connection. */
@@ -36,39 +35,14 @@ export interface Exchange {
   readonly head: string
 }
 
-/** The value of the first header of that name (in lower case) in a head; undefined when there is none. */
-export function headerIn(head: string, name: string): string | undefined {
-  for (let from = head.indexOf('\r\n'); from !== -1; ) {
-    const start = from + 2
-    from = head.indexOf('\r\n', start)
-    if (head.charCodeAt(start + name.length) !== COLON || head.slice(start, start + name.length).toLowerCase() !== name) continue
-    return head.slice(start + name.length + 1, from === -1 ? undefined : from).trim()
-  }
-  return undefined
-}
-
-/** The bytes of a whole head with one of its headers changed; every other byte as it was. Bytes that are no whole head come back as they are. */
-export function editedHead(bytes: Buffer, { name, value }: HeaderEdit): Buffer {
-  const text = bytes.toString('latin1')
-  const firstEnd = text.indexOf('\r\n')
-  if (!text.endsWith('\r\n\r\n') || !BEGINS_HEAD.test(text)) return bytes
-  const wanted = name.toLowerCase()
-  let done = value === null
-  const lines = text.slice(firstEnd + 2, -4).split('\r\n').flatMap((line) => {
-    if (line.slice(0, line.indexOf(':')).toLowerCase() !== wanted) return line === '' ? [] : [line]
-    if (done) return []
-    done = true
-    return [`${name}: ${value}`]
-  })
-  if (!done) lines.push(`${name}: ${value}`)
-  return Buffer.from([text.slice(0, firstEnd), ...lines, '', ''].join('\r\n'), 'latin1')
-}
-
 export interface Piece {
   readonly bytes: Buffer
   /** Null when opaque. */
   readonly exchange: Exchange | null
-  /** An interim answer (1xx) is a message of its own kind, before the head. A body is as on the wire: chunk sizes and trailers are part of it. */
+  /**
+   * An interim answer (1xx) is a message of its own kind, before the head. A body is as on the wire: chunk sizes and trailers are part of it.
+   * Where nobody needs the boundary, as much of the body as came with the head is part of the head.
+   */
   readonly part: 'head' | 'body' | 'interim' | 'opaque'
   /** True on the piece that ends the message. A body without a length has no such piece: it ends with the connection. */
   readonly last: boolean
@@ -103,14 +77,16 @@ interface Direction {
 
 export class HttpTap {
   readonly #number: () => number
+  readonly #boundaries: () => boolean
   readonly #request: Direction = { side: 'request', place: { at: 'head' }, exchange: null, lines: new LineReader(), held: [] }
   readonly #response: Direction = { side: 'response', place: { at: 'head' }, exchange: null, lines: new LineReader(), held: [] }
   /** Requests whose answers have not ended, in order. */
   readonly #waiting: Exchange[] = []
 
-  /** `number` gives the next exchange its number. */
-  constructor(number: () => number) {
+  /** `number` gives the next exchange its number; `boundaries` says whether somebody needs to know where a head ends and its body begins. */
+  constructor(number: () => number, boundaries: () => boolean) {
     this.#number = number
+    this.#boundaries = boundaries
   }
 
   /** Bytes from the client, as they came. */
@@ -129,9 +105,10 @@ export class HttpTap {
   }
 
   /** Hands out what is held of an unfinished head: nobody needs it whole, or no more will come. The head's later bytes come without it. */
-  release(side: Side): Piece[] {
+  release(side: Side): readonly Piece[] {
     const direction = side === 'request' ? this.#request : this.#response
-    const held = direction.held
+    const { held } = direction
+    if (held.length === 0) return NOTHING
     direction.held = []
     return held.map((bytes) => piece(bytes, null, 'opaque', false))
   }
@@ -163,17 +140,17 @@ export class HttpTap {
     const place = direction.place
     switch (place.at) {
       case 'opaque':
-        pieces.push(piece(bytes.subarray(from), null, 'opaque', false))
+        pieces.push(piece(part(bytes, from, bytes.length), null, 'opaque', false))
         return bytes.length
       case 'untilEnd':
-        pieces.push(piece(bytes.subarray(from), direction.exchange, 'body', false))
+        pieces.push(piece(part(bytes, from, bytes.length), direction.exchange, 'body', false))
         return bytes.length
       case 'head':
         return this.#head(direction, bytes, from, pieces)
       case 'body': {
         const to = Math.min(bytes.length, from + place.left)
         place.left -= to - from
-        pieces.push(piece(bytes.subarray(from, to), direction.exchange, 'body', place.left === 0))
+        pieces.push(piece(part(bytes, from, to), direction.exchange, 'body', place.left === 0))
         if (place.left === 0) this.#messageEnded(direction)
         return to
       }
@@ -187,8 +164,8 @@ export class HttpTap {
     if (!this.#expectsHead(direction)) return this.#turnOpaque(direction, bytes, from, pieces)
     if (lines.length === 0) {
       // The usual case: the head has come whole.
-      const end = bytes.indexOf(EMPTY_LINE, from)
-      if (end !== -1 && end + EMPTY_LINE.length - from <= MAX_HEAD_BYTES) return this.#wholeHead(direction, bytes, from, end + EMPTY_LINE.length, bytes.toString('latin1', from, end + 2), pieces)
+      const head = readHead(direction.side, bytes, from)
+      if (head) return this.#wholeHead(direction, bytes, from, head.end, bytes, head, pieces)
     }
     const before = lines.firstLine === undefined ? lines.length : Number.POSITIVE_INFINITY
     const state = lines.readUntil('emptyLine', bytes, from, MAX_HEAD_BYTES)
@@ -197,24 +174,32 @@ export class HttpTap {
       direction.held.push(bytes.subarray(from))
       return bytes.length
     }
-    return this.#wholeHead(direction, bytes, from, state, lines.take(), pieces)
+    const text = Buffer.from(`${lines.take()}\r\n`, 'latin1')
+    const head = readHead(direction.side, text, 0)
+    return head ? this.#wholeHead(direction, bytes, from, state, text, head, pieces) : this.#turnOpaque(direction, bytes, from, pieces)
   }
 
-  /** A head whose last bytes stand from `from` to `to`; `text` is all of it, without its empty line. */
-  #wholeHead(direction: Direction, bytes: Buffer, from: number, to: number, text: string, pieces: Piece[]): number {
-    const message = direction.side === 'request' ? this.#requestHead(text) : this.#responseHead(text)
+  /** A head whose last bytes stand from `from` to `to`; all of it was read from `text`. */
+  #wholeHead(direction: Direction, bytes: Buffer, from: number, to: number, text: Buffer, head: Head, pieces: Piece[]): number {
+    const message = direction.side === 'request' ? this.#requestHead(text, head) : this.#responseHead(head)
     if (!message) return this.#turnOpaque(direction, bytes, from, pieces)
-    const own = bytes.subarray(from, to)
+    const { exchange, part: kind, next, status, bodyBytes } = message
+    let end = to
+    if (next.at === 'body' && next.left > 0 && end < bytes.length && !this.#boundaries()) {
+      end = Math.min(bytes.length, to + next.left)
+      next.left -= end - to
+    }
+    const own = part(bytes, from, end)
     const whole = direction.held.length === 0 ? own : Buffer.concat([...direction.held, own])
-    direction.held = []
-    direction.exchange = message.exchange
-    direction.place = message.next
-    const tunnel = message.next.at === 'opaque'
-    const last = tunnel || message.part === 'interim' || (message.next.at === 'body' && message.next.left === 0)
-    pieces.push({ bytes: whole, exchange: message.exchange, part: message.part, last, status: message.status, bodyBytes: message.bodyBytes })
-    if (last && message.part === 'head') this.#messageEnded(direction)
+    if (direction.held.length > 0) direction.held = []
+    direction.exchange = exchange
+    direction.place = next
+    const tunnel = next.at === 'opaque'
+    const last = tunnel || kind === 'interim' || (next.at === 'body' && next.left === 0)
+    pieces.push({ bytes: whole, exchange, part: kind, last, status, bodyBytes })
+    if (last && kind === 'head') this.#messageEnded(direction)
     if (tunnel) direction.place = { at: 'opaque' }
-    return to
+    return end
   }
 
   #expectsHead(direction: Direction): boolean {
@@ -222,41 +207,24 @@ export class HttpTap {
     return !this.opaque && this.#waiting.length < MAX_PIPELINED
   }
 
-  #requestHead(text: string): Head | undefined {
-    const head = parseHead(text)
-    const [, method, path, minor] = REQUEST_LINE.exec(head?.firstLine ?? '') ?? []
-    if (!head || !method || !path) return undefined
-    const length = bodyLength(head, minor === '1')
+  #requestHead(text: Buffer, head: Head): Message | undefined {
+    const { length } = head
     if (length === undefined) return undefined
-    const connection = (head.values['connection'] ?? []).join(',').toLowerCase().split(',').map((word) => word.trim())
-    const exchange: Exchange = {
-      number: this.#number(),
-      method,
-      path,
-      key: head.values['idempotency-key']?.[0] ?? null,
-      keepAlive: !connection.includes('close') && (minor === '1' || connection.includes('keep-alive')),
-      expects: head.values['expect']?.some((value) => value.toLowerCase() === '100-continue') ?? false,
-      head: text,
-    }
+    const exchange = new Asked(this.#number(), text, head)
     this.#waiting.push(exchange)
-    if (method === 'CONNECT') return { exchange, part: 'head', next: { at: 'opaque' } }
-    return { exchange, part: 'head', next: length === 'chunked' ? { at: 'size' } : { at: 'body', left: length ?? 0 } }
+    if (exchange.method === 'CONNECT') return message(exchange, 'head', { at: 'opaque' })
+    return message(exchange, 'head', length === 'chunked' ? { at: 'size' } : { at: 'body', left: length ?? 0 })
   }
 
-  #responseHead(text: string): Head | undefined {
-    const head = parseHead(text)
-    const [, minor, digits] = STATUS_LINE.exec(head?.firstLine ?? '') ?? []
+  #responseHead({ status, length }: Head): Message | undefined {
     const exchange = this.#waiting[0]
-    if (!head || !digits || !exchange) return undefined
-    const status = Number(digits)
-    const length = bodyLength(head, minor === '1')
-    if (length === undefined) return undefined
-    if (status === 101 || (exchange.method === 'CONNECT' && status >= 200 && status < 300)) return { exchange, part: 'head', next: { at: 'opaque' }, status }
-    if (status < 200) return { exchange, part: 'interim', next: { at: 'head' } }
-    if (exchange.method === 'HEAD' || status === 204 || status === 304) return { exchange, part: 'head', next: { at: 'body', left: 0 }, status, bodyBytes: 0 }
-    if (length === null) return { exchange, part: 'head', next: { at: 'untilEnd' }, status }
-    if (length === 'chunked') return { exchange, part: 'head', next: { at: 'size' }, status }
-    return { exchange, part: 'head', next: { at: 'body', left: length }, status, bodyBytes: length }
+    if (!exchange || length === undefined) return undefined
+    if (status === 101 || (exchange.method === 'CONNECT' && status >= 200 && status < 300)) return message(exchange, 'head', { at: 'opaque' }, status)
+    if (status < 200) return message(exchange, 'interim', { at: 'head' })
+    if (exchange.method === 'HEAD' || status === 204 || status === 304) return message(exchange, 'head', { at: 'body', left: 0 }, status, 0)
+    if (length === null) return message(exchange, 'head', { at: 'untilEnd' }, status)
+    if (length === 'chunked') return message(exchange, 'head', { at: 'size' }, status)
+    return message(exchange, 'head', { at: 'body', left: length }, status, length)
   }
 
   #chunks(direction: Direction, bytes: Buffer, start: number, pieces: Piece[]): number {
@@ -291,12 +259,12 @@ export class HttpTap {
         if (end === 'wrong') return doubt()
         if (end === 'more') break
         lines.take()
-        pieces.push(piece(bytes.subarray(start, end), direction.exchange, 'body', true))
+        pieces.push(piece(part(bytes, start, end), direction.exchange, 'body', true))
         this.#messageEnded(direction)
         return end
       }
     }
-    pieces.push(piece(bytes.subarray(start), direction.exchange, 'body', false))
+    pieces.push(piece(part(bytes, start, bytes.length), direction.exchange, 'body', false))
     return bytes.length
   }
 
@@ -310,34 +278,65 @@ export class HttpTap {
     direction.lines.take()
     direction.place = { at: 'opaque' }
     direction.exchange = null
-    pieces.push(...this.release(direction.side), piece(bytes.subarray(from), null, 'opaque', false))
+    pieces.push(...this.release(direction.side), piece(part(bytes, from, bytes.length), null, 'opaque', false))
     return bytes.length
   }
 }
 
-interface Head {
-  exchange: Exchange
-  part: 'head' | 'interim'
-  next: Place
-  status?: number
-  bodyBytes?: number
+interface Message {
+  readonly exchange: Exchange
+  readonly part: 'head' | 'interim'
+  readonly next: Place
+  readonly status: number | undefined
+  readonly bodyBytes: number | undefined
 }
 
+function message(exchange: Exchange, part: 'head' | 'interim', next: Place, status?: number, bodyBytes?: number): Message {
+  return { exchange, part, next, status, bodyBytes }
+}
+
+const NOTHING: readonly Piece[] = []
 const CR = 13
 const LF = 10
-const COLON = 58
-const EMPTY_LINE = Buffer.from('\r\n\r\n')
-const BEGINS_HEAD = /^(?:HTTP\/1\.[01] |[A-Z][A-Z-]* [^\r\n]+ HTTP\/1\.[01]\r\n)/
 const REQUEST_LINE = /^([A-Z][A-Z-]{0,31}) ([!-~\x80-\xff]+) HTTP\/1\.([01])$/
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?$/
-/** No other control characters than TAB and the CRLFs. */
-const HEADERS = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*$/
-const NAMES_THAT_MATTER: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection', 'expect', 'idempotency-key'])
-/** Their first letters, in lower case, and the lengths between which they are. */
-const FIRST_LETTERS: ReadonlySet<number> = new Set(['c', 't', 'e', 'i'].map((letter) => letter.charCodeAt(0)))
-const SHORTEST_NAME = 6
-const LONGEST_NAME = 17
 const CHUNK_SIZE = /^([0-9A-Fa-f]{1,12})(?:;[\t -~\x80-\xff]*)?$/
+
+/** A request's head, as text when somebody asks for it. */
+class Asked implements Exchange {
+  readonly number: number
+  readonly method: string
+  readonly path: string
+  readonly key: string | null
+  readonly keepAlive: boolean
+  readonly expects: boolean
+  /** Its bytes, and where in them it is. */
+  private readonly bytes: Buffer
+  private readonly from: number
+  private readonly end: number
+
+  constructor(number: number, bytes: Buffer, head: Head) {
+    const { from, end, methodEnd, pathEnd, keyFrom, keyEnd } = head
+    this.number = number
+    this.method = bytes.toString('latin1', from, methodEnd)
+    this.path = bytes.toString('latin1', methodEnd + 1, pathEnd)
+    this.key = keyFrom > 0 ? bytes.toString('latin1', keyFrom, keyEnd) : null
+    this.keepAlive = !head.close && (head.minor === 1 || head.keepAlive)
+    this.expects = head.expects
+    this.bytes = bytes
+    this.from = from
+    this.end = end
+  }
+
+  get head(): string {
+    return this.bytes.toString('latin1', this.from, this.end - 2)
+  }
+}
+
+/** That part of the bytes. */
+function part(bytes: Buffer, from: number, to: number): Buffer {
+  return from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to)
+}
 
 function piece(bytes: Buffer, exchange: Exchange | null, part: Piece['part'], last: boolean): Piece {
   return { bytes, exchange, part, last }
@@ -407,46 +406,4 @@ function mayBegin(side: Side, lines: LineReader, before: number): boolean {
   if (lines.firstLine !== undefined) return (side === 'request' ? REQUEST_LINE : STATUS_LINE).test(lines.firstLine)
   if (before > BEGINNING_BYTES) return true
   return side === 'request' ? /^[A-Z][A-Z-]{0,31}( |$)/.test(lines.beginning) : lines.beginning.startsWith('HTTP/1.'.slice(0, lines.beginning.length))
-}
-
-interface ParsedHead {
-  firstLine: string
-  /** Values of the headers that matter here, by name in lower case, in order. */
-  values: Partial<Record<string, string[]>>
-}
-
-/** The head without the CRLF of its empty line; undefined when one of its lines is no header. */
-function parseHead(text: string): ParsedHead | undefined {
-  const end = text.indexOf('\r\n')
-  if (!HEADERS.test(text.slice(end + 2))) return undefined
-  const values: ParsedHead['values'] = {}
-  for (let start = end + 2; start < text.length; ) {
-    const lineEnd = text.indexOf('\r\n', start)
-    if (FIRST_LETTERS.has(text.charCodeAt(start) | 32)) {
-      const colon = text.indexOf(':', start)
-      if (colon - start >= SHORTEST_NAME && colon - start <= LONGEST_NAME) {
-        const name = text.slice(start, colon).toLowerCase()
-        if (NAMES_THAT_MATTER.has(name)) (values[name] ??= []).push(withoutBlanks(text, colon + 1, lineEnd))
-      }
-    }
-    start = lineEnd + 2
-  }
-  return { firstLine: text.slice(0, end), values }
-}
-
-/** By hand: a regular expression would take the square of the length, and trim() takes more than SP and TAB away. */
-function withoutBlanks(text: string, from: number, to: number): string {
-  const blank = (at: number) => text.charCodeAt(at) === 32 || text.charCodeAt(at) === 9
-  while (from < to && blank(from)) from++
-  while (to > from && blank(to - 1)) to--
-  return text.slice(from, to)
-}
-
-/** How long the body is: null when nothing says it, undefined when there is doubt. */
-function bodyLength(head: ParsedHead, chunksKnown: boolean): number | 'chunked' | null | undefined {
-  const codings = head.values['transfer-encoding'] ?? []
-  const lengths = head.values['content-length'] ?? []
-  if (codings.length > 0) return chunksKnown && lengths.length === 0 && codings.length === 1 && codings[0]!.toLowerCase() === 'chunked' ? 'chunked' : undefined
-  if (lengths.length === 0) return null
-  return lengths.length === 1 && /^\d{1,15}$/.test(lengths[0]!) ? Number(lengths[0]) : undefined
 }

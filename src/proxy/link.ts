@@ -19,7 +19,8 @@ import type { Cancel, Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import type { HttpResponse } from '../network.ts'
-import { editedHead, headerIn, HttpTap } from './http-tap.ts'
+import { editedHead, headerIn } from './http-head.ts'
+import { HttpTap } from './http-tap.ts'
 import type { Exchange, Piece } from './http-tap.ts'
 import { Pipe } from './pipe.ts'
 import type { Item } from './pipe.ts'
@@ -342,7 +343,7 @@ export class Link implements HostileLink {
     }
     let cancel = clock.after(afterMs, () => {
       const copy = connectTo(upstream)
-      const tap = new HttpTap(() => 0)
+      const tap = new HttpTap(() => 0, () => false)
       socket = copy
       cancel = clock.after(DRAIN_MS, end)
       tap.request(bytes)
@@ -443,7 +444,7 @@ class Connection {
     this.#client = client
     this.#number = number
     this.#setup = setup
-    this.#tap = new HttpTap(setup.nextExchange)
+    this.#tap = new HttpTap(setup.nextExchange, () => setup.rules.needsExchanges)
     const { clock, rules, log, name, address } = setup
     this.#traffic = setup.traffic
     this.#traffic.connectionsOpen++
@@ -525,8 +526,8 @@ class Connection {
   }
 
   #subject(exchange: Exchange): Subject {
-    const { number, method, path, head } = exchange
-    return { connection: this.#number, client: this.#setup.address, exchange: number, method, path, header: (name) => headerIn(head, name) }
+    const { number, method, path } = exchange
+    return { connection: this.#number, client: this.#setup.address, exchange: number, method, path, header: (name) => headerIn(exchange.head, name) }
   }
 
   // from the client to the service
@@ -549,7 +550,7 @@ class Connection {
     }
     // What belongs to no exchange that was begun ends with the requests; the rest of a request whose answer came early still passes.
     if (this.#requestsStopped && !turn) return
-    const bytes = piece.part === 'head' && turn ? turn.edits.reduce(editedHead, piece.bytes) : piece.bytes
+    const bytes = piece.part === 'head' && turn && turn.edits.length > 0 ? turn.edits.reduce(editedHead, piece.bytes) : piece.bytes
     this.#up.push({ is: 'bytes', bytes, exchange: piece.exchange, last: piece.last }, piece.part === 'head' ? turn?.holdMs : 0)
     if (!turn) return
     if (turn.copy) {
@@ -718,7 +719,7 @@ class Connection {
       else this.#onceWhole = cut
       return { do: 'drop' }
     }
-    this.#pass({ ...head, bytes }, holdMs)
+    this.#pass(bytes === head.bytes ? head : { ...head, bytes }, holdMs)
     const body = holdMs + bodyMs
     if (!action || !decision || action.do === 'hold' || action.do === 'edit' || head.last) return { do: 'pass', holdMs: body }
     if (action.do === 'dribble') return { do: 'collect', parts: [], bytes: 0, decision, action, holdMs: body }

@@ -42,8 +42,9 @@ export function answered(traffic: Traffic, status: number, ms: number): void {
   const digit = String(Math.floor(status / 100))
   traffic.requestsInFlight--
   traffic.answers[digit] = (traffic.answers[digit] ?? 0) + 1
-  const at = LATENCY_BUCKETS_MS.findIndex((bound) => ms <= bound)
-  latency.buckets[at === -1 ? LATENCY_BUCKETS_MS.length : at]!++
+  let at = 0
+  while (at < LATENCY_BUCKETS_MS.length && ms > LATENCY_BUCKETS_MS[at]!) at++
+  latency.buckets[at]!++
   latency.count++
   latency.sumMs += ms
 }

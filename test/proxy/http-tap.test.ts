@@ -1,13 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { HttpTap, MAX_HEAD_BYTES, MAX_PIPELINED, editedHead, headerIn } from '../../src/proxy/http-tap.ts'
-import type { Piece } from '../../src/proxy/http-tap.ts'
+import { MAX_HEAD_BYTES, editedHead, headerIn } from '../../src/proxy/http-head.ts'
+import { HttpTap, MAX_PIPELINED } from '../../src/proxy/http-tap.ts'
+import type { Exchange, Piece } from '../../src/proxy/http-tap.ts'
 
 type Side = 'request' | 'response'
 
 function tap(): HttpTap {
   let number = 0
-  return new HttpTap(() => ++number)
+  return new HttpTap(() => ++number, () => true)
 }
 
 /** Cuts `text` after each of the places, given as fractions of its length. */
@@ -59,6 +60,8 @@ const exchange = fc.tuple(request, fc.boolean(), fc.constantFrom(200, 201, 204, 
 }))
 const places = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 40 })
 
+const factsOf = ({ number, method, path, key, keepAlive, expects, head }: Exchange) => ({ number, method, path, key, keepAlive, expects, head })
+
 describe('whatever the cuts', () => {
   test('the same bytes come out, and the same messages are seen', () => {
     fc.assert(
@@ -101,7 +104,7 @@ describe('whatever the cuts', () => {
         const expected = [...feed(whole, 'request', text), ...whole.release('request')]
         const actual = [...feed(pieced, 'request', text, cuts), ...pieced.release('request')]
         expect(out(actual)).toBe(text)
-        const heads = (pieces: Piece[]) => pieces.filter((piece) => piece.part === 'head').map((piece) => [piece.exchange, piece.bytes.toString('latin1')])
+        const heads = (pieces: Piece[]) => pieces.filter((piece) => piece.part === 'head').map((piece) => [factsOf(piece.exchange!), piece.bytes.toString('latin1')])
         expect(heads(actual)).toEqual(heads(expected))
       }),
       { seed: 20260102, numRuns: 500 },
@@ -223,13 +226,24 @@ test('a request that was withdrawn has no answer', () => {
 })
 
 test('the head tells what rules and journal need', () => {
-  const facts = (text: string) => feed(tap(), 'request', text)[0]!.exchange
+  const facts = (text: string) => factsOf(feed(tap(), 'request', text)[0]!.exchange!)
   expect(facts('POST /v1/x?y HTTP/1.1\r\nIDEMPOTENCY-KEY:  k 1 \r\nConnection: Upgrade, Close\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n')).toEqual({
     number: 1, method: 'POST', path: '/v1/x?y', key: 'k 1', keepAlive: false, expects: true, head: expect.stringMatching(/^POST .*\r\nContent-Length: 1\r\n$/s),
   })
   expect(facts('GET / HTTP/1.1\r\n\r\n')).toMatchObject({ key: null, keepAlive: true, expects: false })
   expect(facts('GET / HTTP/1.0\r\n\r\n')).toMatchObject({ keepAlive: false })
   expect(facts('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')).toMatchObject({ keepAlive: true })
+})
+
+test('where nobody needs the boundary, what came of the body with a head stays with it', () => {
+  const it = new HttpTap(() => 1, () => false)
+  const seen = (side: 'request' | 'response', text: string) => feed(it, side, text).map(({ bytes, part, last, status, bodyBytes }) => ({ text: bytes.toString(), part, last, status, bodyBytes }))
+  const post = 'POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n'
+  const next = 'GET / HTTP/1.1\r\n\r\n'
+  expect(seen('request', `${post}hello${next}`)).toMatchObject([{ text: `${post}hello`, part: 'head', last: true }, { text: next, part: 'head', last: true }])
+  const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'
+  expect(seen('response', `${answer}he`)).toEqual([{ text: `${answer}he`, part: 'head', last: false, status: 200, bodyBytes: 5 }])
+  expect(seen('response', 'llo')).toMatchObject([{ text: 'llo', part: 'body', last: true }])
 })
 
 test('a header is found in a head by its name in lower case, the first of its name', () => {
