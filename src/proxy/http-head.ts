@@ -189,6 +189,14 @@ function digits(bytes: Buffer, from: number, end: number): number | undefined {
   return value
 }
 
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'].map((name) => ({ name, word: Buffer.from(name) }))
+
+/** A request's method: the usual ones need not be made anew. */
+export function methodIn(bytes: Buffer, { from, methodEnd }: Head): string {
+  for (const { name, word } of METHODS) if (methodEnd - from === word.length && startsWith(bytes, from, word)) return name
+  return bytes.toString('latin1', from, methodEnd)
+}
+
 /** The value of the first header of that name (in lower case) in a head as text, without its empty line; undefined when there is none. */
 export function headerIn(head: string, name: string): string | undefined {
   for (let from = head.indexOf('\r\n'); from !== -1; ) {

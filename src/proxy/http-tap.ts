@@ -12,7 +12,7 @@
  * blanks before a colon, other versions than 1.0 and 1.1, a malformed chunk size, an answer that nobody asked for, heads over MAX_HEAD_BYTES.
  */
 
-import { MAX_HEAD_BYTES, readHead } from './http-head.ts'
+import { MAX_HEAD_BYTES, methodIn, readHead } from './http-head.ts'
 import type { Head } from './http-head.ts'
 
 /** Longest line that announces a chunk, its extensions included. */
@@ -318,7 +318,7 @@ class Asked implements Exchange {
   constructor(number: number, bytes: Buffer, head: Head) {
     const { from, end, methodEnd, pathEnd, keyFrom, keyEnd } = head
     this.number = number
-    this.method = bytes.toString('latin1', from, methodEnd)
+    this.method = methodIn(bytes, head)
     this.path = bytes.toString('latin1', methodEnd + 1, pathEnd)
     this.key = keyFrom > 0 ? bytes.toString('latin1', keyFrom, keyEnd) : null
     this.keepAlive = !head.close && (head.minor === 1 || head.keepAlive)

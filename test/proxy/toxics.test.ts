@@ -54,6 +54,31 @@ test('no toxic has an attribute of its own that is called like one for targeting
   for (const toxic of Object.values(toxics)) expect(Object.keys(toxic.attributes).filter((key) => key in targeting)).toEqual([])
 })
 
+/** What a rule decided about each of 48 requests on so many connections at once. */
+async function decisions(connections: number): Promise<string> {
+  const wire = await openWire(http([], () => answer('ok')), { seed: 7 })
+  await using _ = wire
+  wire.rules.add({ link: 'bank', type: 'http_error', attributes: { probability: 0.5 } })
+  await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const client = await wire.client()
+      for (let n = 1; n <= 48 / connections; n++) {
+        client.socket.write(post('/v1/charges'))
+        await client.until('HTTP/1.1 ', n)
+      }
+    }),
+  )
+  await wire.until('exchange.answered', 48)
+  const hits = new Set(wire.of('toxic.hit').map((hit) => hit.exchange as number)) // every exchange matches: its number is the ordinal
+  return Array.from({ length: 48 }, (_, i) => (hits.has(i + 1) ? 1 : 0)).join('')
+}
+
+test('the same seed and the same requests make the same decisions, however many connections bring them', async () => {
+  const one = await decisions(1)
+  expect(one).toMatch(/1.*0.*1/)
+  expect([await decisions(4), await decisions(16), await decisions(48)]).toEqual([one, one, one])
+})
+
 describe('latency', () => {
   test('over sockets, the answer comes late and whole', async () => {
     const { wire, client, send } = await wired('latency', { latency: '60ms' })
