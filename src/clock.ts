@@ -191,7 +191,7 @@ export interface NodeClockOptions {
 /** One node's clock. After `kill` no timer of it fires any more: a dead process does nothing. */
 export class NodeClock implements Clock {
   readonly #base: Clock
-  readonly #skewMs: number
+  #skewMs: number
   readonly #drift: number
   readonly #origin: number
   #dead = false
@@ -228,6 +228,11 @@ export class NodeClock implements Clock {
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return sleepOn(this, ms, signal)
+  }
+
+  /** Somebody sets the wall clock, by `ms` forward or back; monotonic time and timers do not notice. */
+  step(ms: number): void {
+    this.#skewMs += ms
   }
 
   /** Timers that come due wait for `resume`, like those of a stopped process. */

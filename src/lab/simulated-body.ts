@@ -1,5 +1,5 @@
 /** A world in one process and in virtual time: nodes are objects, built anew for each life, on one store in memory. */
-import type { VirtualClock } from '../clock.ts'
+import type { NodeClockOptions, VirtualClock } from '../clock.ts'
 import { NodeClock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { EventLog } from '../events.ts'
@@ -15,7 +15,7 @@ import type { Toxic } from '../proxy/toxic.ts'
 import type { FaultPoint } from './crash.ts'
 import { Life } from './crash.ts'
 import type { Body } from './world.ts'
-import { serviceOf } from './world.ts'
+import { serviceOf as paymentsOf } from './world.ts'
 
 /** Told, as it happens, about every place where a fault could strike. Must not touch the world. */
 export interface Probe {
@@ -39,6 +39,10 @@ export interface SimulatedSetup {
   nodes: readonly string[]
   /** Told about every place where a fault could have struck, for enumerations. */
   probe?: Probe
+  /** The service name, and so the link's, of a node. */
+  serviceOf?: (node: string) => string
+  /** How far a node's clock is off, and how fast it runs. */
+  clockOf?: (node: string) => NodeClockOptions
 }
 
 interface SimulatedNode {
@@ -59,15 +63,17 @@ export class SimulatedBody implements Body {
   readonly #setup: SimulatedSetup
   readonly #network: SimulatedNetwork
   readonly #services: Map<string, Service>
+  readonly #serviceOf: (node: string) => string
   readonly #nodes = new Map<string, SimulatedNode>()
   #bug: unknown
 
   constructor(setup: SimulatedSetup) {
     this.#setup = setup
     this.clock = setup.clock
+    this.#serviceOf = setup.serviceOf ?? paymentsOf
     this.#services = new Map(setup.services)
     for (const node of setup.nodes) {
-      this.#services.set(serviceOf(node), unborn)
+      this.#services.set(this.#serviceOf(node), unborn)
       this.#nodes.set(node, { incarnation: 0, life: undefined, clock: undefined, stop: new AbortController(), ended: Promise.resolve(), points: [], open: new Set() })
     }
     this.#network = new SimulatedNetwork({ clock: setup.clock, log: setup.log.from('proxy'), seed: setup.seed, toxics: setup.toxics, services: this.#services, onTurn: setup.probe && ((link, exchange, turn) => setup.probe!.exchange(link, exchange, turn)) })
@@ -91,7 +97,7 @@ export class SimulatedBody implements Body {
     const { log, random, store, createEngine, settings, probe } = this.#setup
     const at = this.#node(node)
     const incarnation = ++at.incarnation
-    const clock = new NodeClock(this.clock)
+    const clock = new NodeClock(this.clock, this.#setup.clockOf?.(node))
     const life = new Life({
       clock: this.clock,
       onSpoilt: ({ site, how }) => log.emit('lab', 'store.spoilt', { site, how }, node),
@@ -99,7 +105,7 @@ export class SimulatedBody implements Body {
       onCrossing: probe && ((point) => probe.crossing(node, incarnation, point)),
       onDeath: (site) => {
         clock.kill()
-        void this.#network.link(serviceOf(node)).setEnabled(false)
+        void this.#network.link(this.#serviceOf(node)).setEnabled(false)
         log.emit('lab', 'node.killed', { incarnation, site }, node)
       },
     })
@@ -121,13 +127,13 @@ export class SimulatedBody implements Body {
     )
     const handle = life.handle(engine.handle)
     at.open.clear()
-    this.#services.set(serviceOf(node), (request) => {
+    this.#services.set(this.#serviceOf(node), (request) => {
       const answer = handle(request)
       at.open.add(answer)
       answer.finally(() => at.open.delete(answer)).catch(() => {}) // the network tells whoever asked
       return answer
     })
-    await this.#network.link(serviceOf(node)).setEnabled(true)
+    await this.#network.link(this.#serviceOf(node)).setEnabled(true)
     log.emit('lab', 'node.started', { incarnation }, node)
     at.ended = engine.start(at.stop.signal).catch((error: unknown) => {
       this.#bug ??= error
@@ -143,12 +149,12 @@ export class SimulatedBody implements Body {
     const at = this.#node(node)
     const { life, incarnation } = at
     if (!life || life.dead) return
-    this.#services.set(serviceOf(node), unborn)
+    this.#services.set(this.#serviceOf(node), unborn)
     await Promise.allSettled(at.open)
     at.stop.abort()
     await at.ended
     if (life.dead) return
-    await this.#network.link(serviceOf(node)).setEnabled(false)
+    await this.#network.link(this.#serviceOf(node)).setEnabled(false)
     this.#setup.log.emit('lab', 'node.terminated', { incarnation }, node)
     at.life = undefined
   }
@@ -165,6 +171,11 @@ export class SimulatedBody implements Body {
     at.clock?.resume()
     at.life?.resume()
     this.#setup.log.emit('lab', 'node.resumed', { incarnation: at.incarnation }, node)
+  }
+
+  /** The wall clock of a node's present life is set, by `ms` forward or back. */
+  step(node: string, ms: number): void {
+    this.#node(node).clock?.step(ms)
   }
 
   arm(node: string, point: FaultPoint): void {

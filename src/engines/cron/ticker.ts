@@ -1,0 +1,217 @@
+/**
+ * What the leader does (or, without one, every node): it writes due slots into the ledger, makes up for stretches of the past, and takes the work of
+ * nodes that have died. Each is one transaction that begins with a look at the epoch; the row of a slot is unique, and the cursor moves with it.
+ */
+import type { Clock } from '../../clock.ts'
+import { ResilError } from '../../errors.ts'
+import type { Log } from '../../events.ts'
+import type { Store, Tx } from '../store/store.ts'
+import type { DueRow } from './book.ts'
+import { Book, WITH_DEFINITION } from './book.ts'
+import type { Elector, Host } from './elector.ts'
+import { Fenced } from './elector.ts'
+import type { NodeRow, ScheduleRow, Tick } from './ledger.ts'
+import { definitionOf, factsOf, record } from './ledger.ts'
+
+export interface TickerSetup {
+  clock: Clock
+  store: Store
+  log: Log
+  host: Host | undefined
+  /** Absent when there is no leader. */
+  elector: Elector | undefined
+  /** Longest sleep between two looks; schedules may change under it. */
+  pollMs: number
+  /** A node that has not changed its row for so long is dead. */
+  workerLeaseMs: number
+  /** Attempts of one tick that may end with their worker. */
+  deathsMax: number
+  clockJump: 'hold' | 'follow'
+  /** There is work: wakes the workers of this node. */
+  wake(): void
+}
+
+/** Schedules in one transaction. */
+const SCHEDULES_PER_TURN = 200
+/** Ticks of one backfill in one transaction. */
+const BACKFILL_PER_TURN = 100
+/** The wall clock may jump so far ahead of the monotonic one before nothing is fired any more. */
+const LONGEST_JUMP_MS = 3 * 3_600_000
+
+export class Ticker {
+  readonly #setup: TickerSetup
+  readonly #book = new Book()
+  /** Beats of other nodes, and when each was first seen. */
+  readonly #beats = new Map<string, { life: string; beat: number; at: number }>()
+  #wall: number
+  #mono: number
+  /** Since when nothing is fired, because the clock jumped. */
+  #holding = false
+
+  constructor(setup: TickerSetup) {
+    this.#setup = setup
+    this.#wall = setup.clock.now()
+    this.#mono = setup.clock.monotonic()
+  }
+
+  /** Fires until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, pollMs } = this.#setup
+    while (!signal.aborted) {
+      const more = await this.#turn(async (epoch) => {
+        this.#watchClock()
+        if (this.#holding) return pollMs
+        const due = await this.#fire(epoch)
+        const filled = await this.#backfill(epoch)
+        return due === 0 || filled ? 0 : due
+      })
+      await clock.sleep(Math.min(more ?? pollMs, pollMs), signal)
+    }
+  }
+
+  /** Takes the work of dead nodes until the signal aborts. */
+  async reap(signal: AbortSignal, everyMs: number): Promise<void> {
+    while (!signal.aborted) {
+      await this.#turn((epoch) => this.#reap(epoch))
+      await this.#setup.clock.sleep(everyMs, signal)
+    }
+  }
+
+  /** Does a step if this node may; undefined when it may not, or when the store could not. */
+  async #turn<T>(work: (epoch: number) => Promise<T>): Promise<T | undefined> {
+    const { elector } = this.#setup
+    const epoch = elector ? elector.epoch : 0
+    if (epoch === undefined) return undefined
+    try {
+      return await work(epoch)
+    } catch (error) {
+      if (error instanceof Fenced) {
+        this.#setup.log.emit('leader.fenced', { epoch, why: error.message })
+        return undefined
+      }
+      if (error instanceof ResilError && /^(STORE_|COMMIT_)/.test(error.code)) {
+        this.#setup.log.emit('store.failed', { code: error.code })
+        return undefined
+      }
+      throw error
+    }
+  }
+
+  /** One step of the leader: nothing of it stands when it leads no more. */
+  protected step<T>(name: string, epoch: number, work: (tx: Tx) => Promise<T>): Promise<T> {
+    const { store, elector } = this.#setup
+    return store.transaction(name, async (tx) => {
+      if (elector) await elector.fence(tx, epoch)
+      return work(tx)
+    })
+  }
+
+  #watchClock(): void {
+    const { clock, log, clockJump } = this.#setup
+    const [wall, mono] = [clock.now(), clock.monotonic()]
+    const jumpedMs = Math.round(wall - this.#wall - (mono - this.#mono))
+    this.#wall = wall
+    this.#mono = mono
+    if (Math.abs(jumpedMs) < 1000) return
+    const far = jumpedMs > LONGEST_JUMP_MS
+    if (far && clockJump === 'hold') this.#holding = true
+    else if (this.#holding && jumpedMs < -LONGEST_JUMP_MS) this.#holding = false // it was set back
+    log.emit('clock.jumped', { jumpedMs, holding: this.#holding })
+  }
+
+  /** Records what is due. Answers ms until the next slot, 0 when there is more already. */
+  async #fire(epoch: number): Promise<number> {
+    const { clock, wake, log } = this.#setup
+    const now = clock.now()
+    const fired = await this.step('fire', epoch, async (tx) => {
+      const rows = await tx.query<DueRow>(
+        `${WITH_DEFINITION} WHERE s.next_at IS NOT NULL AND s.next_at <= :now ORDER BY s.next_at LIMIT :limit`,
+        { now, limit: SCHEDULES_PER_TURN },
+      )
+      const ticks: object[] = []
+      for (const row of rows) ticks.push(...(await this.#book.account(tx, row, epoch, now)))
+      const [next] = await tx.query<{ at: number | null }>('SELECT MIN(next_at) AS at FROM schedule WHERE next_at IS NOT NULL')
+      return { ticks, full: rows.length === SCHEDULES_PER_TURN, nextAt: next?.at ?? null }
+    })
+    for (const tick of fired.ticks) log.emit('tick.recorded', tick)
+    if (fired.ticks.length > 0) wake()
+    if (fired.full) return 0
+    return fired.nextAt === null ? Number.POSITIVE_INFINITY : Math.max(1, fired.nextAt - clock.now())
+  }
+
+  /** Makes ticks for a stretch of the past, a hundred at a time. Answers whether there is more. */
+  async #backfill(epoch: number): Promise<boolean> {
+    const { clock, wake } = this.#setup
+    const now = clock.now()
+    const more = await this.step('backfill', epoch, async (tx) => {
+      const [job] = await tx.query<{ id: string; schedule: string; to_at: number; cursor_at: number; per_second: number; created_at: number }>('SELECT * FROM backfill WHERE done = 0 ORDER BY created_at, id LIMIT 1')
+      if (!job) return undefined
+      const [row] = await tx.query<ScheduleRow>('SELECT * FROM schedule WHERE name = :name', { name: job.schedule })
+      const end = async () => void (await tx.query('UPDATE backfill SET done = 1 WHERE id = :id', { id: job.id }))
+      if (!row) {
+        await end()
+        return true
+      }
+      const { spec, minBuild } = await definitionOf(tx, row.name, row.generation)
+      const crontab = this.#book.crontab(row.name, spec, row.created_at)
+      const [{ queued }] = (await tx.query<{ queued: number }>("SELECT COUNT(*) AS queued FROM tick WHERE schedule = :schedule AND kind = 'backfill' AND state = 'queued'", { schedule: row.name })) as [{ queued: number }]
+      if (queued >= BACKFILL_PER_TURN) return undefined // those that wait go first
+      let cursor = job.cursor_at
+      for (let n = 0; n < BACKFILL_PER_TURN - queued; n++) {
+        const at = crontab.next(cursor)
+        if (at === null || at > job.to_at) {
+          await end()
+          break
+        }
+        cursor = at
+        const overlap = spec.overlap === 'allow' ? 'allow' : 'queue_all'
+        await record(tx, { schedule: row.name, slot_at: at, kind: 'backfill', seq: 0, generation: row.generation, epoch, state: 'queued', reason: `backfill ${job.id}`, overlap, minBuild, runAt: now + Math.floor(((n + 1) * 1000) / job.per_second), now })
+      }
+      await tx.query('UPDATE backfill SET cursor_at = :cursor WHERE id = :id', { id: job.id, cursor })
+      return true
+    })
+    if (more) wake()
+    return more === true
+  }
+
+  /** What dead nodes were running waits for another worker. */
+  async #reap(epoch: number): Promise<void> {
+    const { clock, host, store, workerLeaseMs, deathsMax, log, wake } = this.#setup
+    const nodes = await store.transaction('nodes', (tx) => tx.query<NodeRow>('SELECT * FROM node WHERE ended = 0'))
+    for (const name of this.#beats.keys()) if (!nodes.some((node) => node.name === name)) this.#beats.delete(name)
+    for (const node of nodes) {
+      const seen = this.#beats.get(node.name)
+      if (!seen || seen.life !== node.life || seen.beat !== node.beat) this.#beats.set(node.name, { life: node.life, beat: node.beat, at: clock.monotonic() })
+      const silentMs = clock.monotonic() - this.#beats.get(node.name)!.at
+      const gone = host !== undefined && node.pid !== null && node.host === host.self.host && !host.alive({ pid: node.pid, born: node.born ?? '', host: node.host })
+      if (!gone && silentMs < workerLeaseMs) continue
+      const why = gone ? 'its process has ended' : 'it was silent'
+      const taken = await this.step('reap', epoch, async (tx) => {
+        const marked = await tx.query('UPDATE node SET ended = 1 WHERE name = :name AND life = :life AND beat = :beat RETURNING name', { name: node.name, life: node.life, beat: node.beat })
+        return marked.length === 0 ? undefined : this.#abandon(tx, deathsMax, 'node = :node AND life = :life', { node: node.name, life: node.life })
+      })
+      if (!taken) continue
+      this.#beats.delete(node.name)
+      log.emit('node.lost', { lost: node.name, why, runs: taken.length })
+      for (const tick of taken) log.emit('run.abandoned', { ...factsOf(tick), state: tick.state, token: tick.token, deaths: tick.deaths })
+      wake()
+    }
+    // A new life of a node never goes on with what the old one was running.
+    const orphans = await this.step('reap:orphans', epoch, (tx) =>
+      this.#abandon(tx, deathsMax, 'NOT EXISTS (SELECT 1 FROM node n WHERE n.name = tick.node AND n.life = tick.life AND n.ended = 0)', {}),
+    )
+    for (const tick of orphans) log.emit('run.abandoned', { ...factsOf(tick), state: tick.state, token: tick.token, deaths: tick.deaths })
+    if (orphans.length > 0) wake()
+  }
+
+  #abandon(tx: Tx, most: number, whose: string, params: Record<string, string>): Promise<Tick[]> {
+    return tx.query<Tick>(
+      `UPDATE tick SET state = CASE WHEN deaths + 1 >= :most THEN 'dead' ELSE 'queued' END,
+         reason = CASE WHEN deaths + 1 >= :most THEN 'its worker died each time' ELSE reason END,
+         ended_at = CASE WHEN deaths + 1 >= :most THEN :now ELSE NULL END,
+         deaths = deaths + 1, node = NULL, life = NULL, progress = NULL
+       WHERE state = 'running' AND ${whose} RETURNING *`,
+      { most, now: this.#setup.clock.now(), ...params },
+    )
+  }
+}
