@@ -50,6 +50,7 @@ export const mocks = {
   bank: () => import('./proxy/mocks/bank.ts'),
   fraud: () => import('./proxy/mocks/fraud.ts'),
   notification: () => import('./proxy/mocks/notification.ts'),
+  resource: () => import('./proxy/mocks/resource.ts'),
 }
 
 export const scenarios: Readonly<Record<Scenario['engine'], Loaders<Scenario>>> = {

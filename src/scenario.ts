@@ -54,6 +54,11 @@ export interface CrashPoint {
   when: 'before' | 'after'
 }
 
+/** Where a node stands still, like a stopped process, for `pauseMs`: at the n-th crossing of its boundary with this name, before it or after it. */
+export interface PausePoint extends CrashPoint {
+  pauseMs: number
+}
+
 /** How a transaction of a node's store goes wrong, at the n-th crossing of `tx:NAME`. */
 export interface StoreFault {
   /** `tx:claim`. */

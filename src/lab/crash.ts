@@ -11,7 +11,7 @@ import type { Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { CallOptions, HttpRequest, Network, Service } from '../network.ts'
 import { connectionCut } from '../network.ts'
-import type { CrashPoint, StoreFault } from '../scenario.ts'
+import type { CrashPoint, PausePoint, StoreFault } from '../scenario.ts'
 import type { Migration, Store, Tx } from '../engines/store/store.ts'
 
 const never = new Promise<never>(() => {})
@@ -22,7 +22,7 @@ class Dead extends Error {
 }
 
 /** What may be armed at a crossing. */
-export type FaultPoint = CrashPoint | StoreFault
+export type FaultPoint = CrashPoint | PausePoint | StoreFault
 
 export interface LifeSetup {
   /** The world's, not the node's: it goes on when the node stands still. */
@@ -31,6 +31,8 @@ export interface LifeSetup {
   onDeath(site: string): void
   /** Told about every place where it could have died, as it passes it, for enumerations. */
   onCrossing?(point: CrashPoint): void
+  /** Stands still at a crossing: whoever is told pauses the node, and resumes it later. */
+  onPause?(point: PausePoint): void
   /** Told when a transaction went wrong as it was armed to. */
   onSpoilt(fault: StoreFault): void
   points: readonly FaultPoint[]
@@ -133,9 +135,13 @@ export class Life {
       this.die(`${site}:before`)
       return never
     }
+    this.#standStill(site, nth, 'before')
+    while (this.#stopped && !this.#dead) await this.#stopped
+    if (this.#dead) return never
     try {
       return await inner(nth)
     } finally {
+      this.#standStill(site, nth, 'after')
       while (this.#stopped && !this.#dead) await this.#stopped
       this.#after(site, nth)
       if (this.#dead) await never
@@ -146,6 +152,11 @@ export class Life {
     if (this.#dead) return
     this.#setup.onCrossing?.({ site, nth, when: 'after' })
     if (this.#strikes(site, nth, 'after')) this.die(`${site}:after`)
+  }
+
+  #standStill(site: string, nth: number, when: CrashPoint['when']): void {
+    const point = this.#points.find((each): each is PausePoint => 'pauseMs' in each && each.site === site && each.nth === nth && each.when === when)
+    if (point && !this.#dead) this.#setup.onPause?.(point)
   }
 
   async #spoilt<T>(site: string, nth: number, inner: () => Promise<T>): Promise<T> {
@@ -166,7 +177,7 @@ export class Life {
   }
 
   #strikes(site: string, nth: number, when: CrashPoint['when']): boolean {
-    return this.#points.some((point) => 'when' in point && point.site === site && point.nth === nth && point.when === when)
+    return this.#points.some((point) => 'when' in point && !('pauseMs' in point) && point.site === site && point.nth === nth && point.when === when)
   }
 
   #orDeath<T>(work: Promise<T>): Promise<T> {

@@ -120,12 +120,22 @@ export class CronWorld {
     const inner = await clock.run(openSqlite(':memory:', { clock, random: random.fork('store') }))
     const seen: string[] = []
     let world: CronWorld | undefined
-    const store = hostileStore(inner, clock, () => world?.busyUntil ?? 0, seen)
+    const store = hostileStore(inner, clock, () => world?.busyUntil ?? 0, seen, () => {
+      // I7: nobody acts beside another who may.
+      const trusted = nodes.filter((node) => world?.body.alive(node) && lives.get(node)?.epoch !== undefined)
+      if (trusted.length > 1 && seen.length < SEEN_MAX) seen.push(`I7: ${trusted.join(' and ')} trust themselves at once, ${Math.round(clock.monotonic())} ms`)
+    })
+    const nodes = Array.from({ length: setup.nodes }, (_, n) => `n${n + 1}`)
     const mock = resource({ clock, random: random.fork('resource'), log: log.from('mock'), latency: { p50: 2, p99: 10 } })
     const services = new Map<string, Service>([['resource', mock.handle]])
-    const nodes = Array.from({ length: setup.nodes }, (_, n) => `n${n + 1}`)
     const make = setup.createEngine ?? ((outside, settings) => new CronEngine(outside, settings))
-    const createEngine: CreateEngine = (outside, settings) => make({ ...outside, runner: new SimulatedRunner(outside) }, (settings ?? {}) as Partial<CronSettings>)
+    /** The present life of each node. */
+    const lives = new Map<string, CronEngine>()
+    const createEngine: CreateEngine = (outside, settings) => {
+      const engine = make({ ...outside, runner: new SimulatedRunner(outside) }, (settings ?? {}) as Partial<CronSettings>)
+      lives.set(outside.node, engine)
+      return engine
+    }
     const drift = (node: string) => setup.drift?.[Number(node.slice(1)) - 1] ?? 1
     const body = new SimulatedBody({
       clock,
@@ -199,7 +209,7 @@ export class CronWorld {
 }
 
 /** Locked while the world says so; and looked at after every claim. */
-function hostileStore(inner: Store, clock: Clock, busyUntil: () => number, seen: string[]): Store {
+function hostileStore(inner: Store, clock: Clock, busyUntil: () => number, seen: string[], look: () => void): Store {
   const crowded = "SELECT schedule, COUNT(*) AS n FROM tick WHERE state = 'running' AND overlap <> 'allow' GROUP BY schedule HAVING COUNT(*) > 1"
   return {
     get insideTransaction() {
@@ -211,10 +221,11 @@ function hostileStore(inner: Store, clock: Clock, busyUntil: () => number, seen:
         if (clock.monotonic() - since >= BUSY_LIMIT_MS) throw new ResilError('STORE_BUSY', 'the laboratory holds the lock')
         await clock.sleep(Math.min(BUSY_LIMIT_MS, busyUntil() - clock.monotonic()))
       }
+      look()
       if (name !== 'claim') return inner.transaction(name, work)
       return inner.transaction(name, async (tx) => {
         const result = await work(tx)
-        for (const { schedule, n } of await tx.query<{ schedule: string; n: number }>(crowded)) seen.push(`I10: ${n} runs of ${schedule} at once`)
+        for (const { schedule, n } of await tx.query<{ schedule: string; n: number }>(crowded)) if (seen.length < SEEN_MAX) seen.push(`I10: ${n} runs of ${schedule} at once`)
         return result
       })
     },
@@ -222,6 +233,9 @@ function hostileStore(inner: Store, clock: Clock, busyUntil: () => number, seen:
     close: () => inner.close(),
   }
 }
+
+/** Violations that are kept while a world runs. */
+const SEEN_MAX = 100
 
 /** As the real store's. */
 const BUSY_LIMIT_MS = 5000
@@ -287,6 +301,24 @@ export async function auditCron(world: CronWorld, { slots, mostSkewMs = 0, steps
     // I11
     const slot = Date.parse(/@([^!/]+)/.exec(key!)?.[1] ?? '')
     if (at < slot - mostSkewMs) wrong.push(`I11: ${key} took effect ${slot - at} ms early`)
+  }
+  // I4: a tick succeeds once.
+  const succeeded = new Set<string>()
+  for (const event of world.of('attempt.ended')) {
+    if (event['state'] !== 'succeeded') continue
+    if (succeeded.has(event['tick'])) wrong.push(`I4: ${event['tick']} succeeded twice`)
+    succeeded.add(event['tick'])
+  }
+  // I8, I9: what an old token writes does not stand, and a committed step is never begun by a newer one.
+  const newest = new Map<string, number>()
+  const committed = new Map<string, number>()
+  for (const event of world.events) {
+    const tick = event['tick'] as string
+    if (event.type === 'attempt.started') newest.set(tick, event['token'])
+    else if (event.type === 'attempt.checkpointed' || event.type === 'attempt.ended') {
+      if (event['token'] < newest.get(tick)!) wrong.push(`I8: ${tick} was written by token ${event['token']} after token ${newest.get(tick)} had claimed it`)
+      if (event.type === 'attempt.checkpointed') committed.set(`${tick}/${event['step']}`, event['token'])
+    } else if (event.type === 'resource.asked' && event['token'] > (committed.get(event['key']) ?? Number.POSITIVE_INFINITY)) wrong.push(`I9: ${event['key']} was begun again by token ${event['token']}`)
   }
   // I5: an epoch has one holder, and epochs grow.
   const epochs = world.of('leader.elected').map((event) => ({ epoch: event['epoch'] as number, node: event.node }))

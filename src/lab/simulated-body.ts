@@ -102,6 +102,10 @@ export class SimulatedBody implements Body {
       clock: this.clock,
       onSpoilt: ({ site, how }) => log.emit('lab', 'store.spoilt', { site, how }, node),
       points: at.points.splice(0),
+      onPause: ({ pauseMs }) => {
+        this.pause(node)
+        this.clock.after(pauseMs, () => this.resume(node))
+      },
       onCrossing: probe && ((point) => probe.crossing(node, incarnation, point)),
       onDeath: (site) => {
         clock.kill()

@@ -18,6 +18,7 @@ import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import type { Random } from '../../random.ts'
 import type { Store, Tx } from '../store/store.ts'
+import { isStoreTrouble } from '../store/store.ts'
 
 /** A process, as others on its host can recognise it. */
 export interface Process {
@@ -47,6 +48,8 @@ export interface ElectorSetup {
   /** How often a follower looks at the row. */
   watchMs: number
   host: Host | undefined
+  /** There is something to do at once. */
+  onElected(): void
 }
 
 /** Part of the TTL for which a leader trusts itself: one third of difference between two clocks' rates is allowed for. */
@@ -136,7 +139,7 @@ export class Elector {
       const why = this.#free(row)
       if (why !== undefined && !signal.aborted) await this.#take(row, why)
     } catch (error) {
-      if (!(error instanceof ResilError) || !error.code.match(/^(STORE_|COMMIT_)/)) throw error
+      if (!isStoreTrouble(error)) throw error
     }
     if (this.#epoch !== undefined || signal.aborted) return
     const left = this.#seen ? this.#seen.at + ttlMs - clock.monotonic() : watchMs
@@ -184,6 +187,7 @@ export class Elector {
     this.#highest = epoch
     this.#trustedUntil = asked + TRUST * ttlMs
     log.emit('leader.elected', { epoch, why, ttlMs })
+    this.#setup.onElected()
   }
 
   async #lead(signal: AbortSignal): Promise<void> {
@@ -202,7 +206,7 @@ export class Elector {
       store
         .transaction('lease:renew', (tx) => tx.query<LeaseRow>('UPDATE lease SET beat = beat + 1 WHERE name = :name AND epoch = :epoch AND holder = :me RETURNING *', { name: LEASE, epoch, me: this.#me }))
         .catch((error: unknown) => {
-          if (error instanceof ResilError) return undefined // busy, full, in doubt: as long as trust lasts it is tried again
+          if (isStoreTrouble(error)) return undefined // busy, full, in doubt: as long as trust lasts it is tried again
           throw error
         }),
     )

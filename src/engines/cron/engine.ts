@@ -10,7 +10,7 @@ import type { HttpRequest, HttpResponse } from '../../network.ts'
 import { json, parseJson, problem } from '../../network.ts'
 import { ResilError } from '../../errors.ts'
 import type { Engine, Outside } from '../engine.ts'
-import { outsideTransactions } from '../store/store.ts'
+import { isStoreTrouble, outsideTransactions } from '../store/store.ts'
 import type { Host } from './elector.ts'
 import { Elector, Fenced } from './elector.ts'
 import type { NodeRow } from './ledger.ts'
@@ -69,6 +69,11 @@ export class CronEngine implements Engine {
   readonly #elector: Elector | undefined
   readonly #ticker: Ticker
   readonly #pool: Pool
+  #joined: () => void = () => {}
+  /** Resolves once this node is in the store; never when `start` fails before. */
+  readonly joined: Promise<void> = new Promise((resolve) => {
+    this.#joined = resolve
+  })
 
   constructor(outside: CronOutside, settings: Partial<CronSettings> = {}) {
     const all = { ...DEFAULTS, ...settings }
@@ -79,7 +84,7 @@ export class CronEngine implements Engine {
     // Not from the counter alone: two processes that were given one name by mistake have the same.
     this.#life = random.id('life')
     const common = { clock, store, log, node, life: this.#life, build: all.build }
-    this.#elector = all.mode === 'none' ? undefined : new Elector({ ...common, random: random.fork('elector'), ttlMs: all.ttlMs, watchMs: all.watchMs, host })
+    this.#elector = all.mode === 'none' ? undefined : new Elector({ ...common, random: random.fork('elector'), ttlMs: all.ttlMs, watchMs: all.watchMs, host, onElected: () => this.#ticker.wake() })
     this.#pool = new Pool({ ...common, random: random.fork('pool'), network: outsideTransactions(outside.network, store), runner, slots: all.slots, pollMs: all.pollMs, beatMs: all.beatMs })
     this.#ticker = new Ticker({ clock, store, log, host, elector: this.#elector, pollMs: all.pollMs, workerLeaseMs: all.workerLeaseMs, deathsMax: all.deathsMax, clockJump: all.clockJump, wake: () => this.#pool.wake() })
   }
@@ -92,7 +97,8 @@ export class CronEngine implements Engine {
   /** Runs until the signal aborts, then drains. Throws NODE_NAME_TAKEN, NODE_REPLACED, EPOCH_REGRESSED. */
   async start(signal: AbortSignal): Promise<void> {
     const { beatMs, drainMs } = this.#settings
-    await this.#register()
+    await this.#register(signal)
+    if (signal.aborted) return
     const stop = new AbortController()
     // The heart beats while the runs come to their end: a node that drains is not dead.
     const beating = new AbortController()
@@ -113,7 +119,11 @@ export class CronEngine implements Engine {
     beating.abort()
     await heart
     if (failure !== undefined) throw failure
-    await this.#outside.store.transaction('leave', (tx) => tx.query('UPDATE node SET ended = 1, draining = 0 WHERE name = :node AND life = :life', { node: this.#outside.node, life: this.#life }))
+    await this.#outside.store
+      .transaction('leave', (tx) => tx.query('UPDATE node SET ended = 1, draining = 0 WHERE name = :node AND life = :life', { node: this.#outside.node, life: this.#life }))
+      .catch((error: unknown) => {
+        if (!isStoreTrouble(error)) throw error // else the others find out
+      })
     this.#outside.log.emit('node.left', {})
   }
 
@@ -148,8 +158,25 @@ export class CronEngine implements Engine {
     stop.abort()
   }
 
-  async #register(): Promise<void> {
-    const { store, clock, node, host, log } = this.#outside
+  /** Waits for a store that cannot yet, for as long as it takes. */
+  async #register(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#outside
+    const { build, slots, beatMs } = this.#settings
+    while (!signal.aborted) {
+      try {
+        await this.#enter()
+        log.emit('node.joined', { build, slots })
+        return this.#joined()
+      } catch (error) {
+        if (!isStoreTrouble(error)) throw error
+        log.emit('store.failed', { code: error.code, what: 'register' })
+        await clock.sleep(beatMs, signal)
+      }
+    }
+  }
+
+  async #enter(): Promise<void> {
+    const { store, clock, node, host } = this.#outside
     const { build, slots } = this.#settings
     await store.migrate(migrations)
     const now = clock.now()
@@ -165,6 +192,5 @@ export class CronEngine implements Engine {
         { node, life: this.#life, pid: host?.self.pid ?? null, born: host?.self.born ?? null, host: host?.self.host ?? null, build, slots, now },
       )
     })
-    log.emit('node.joined', { build, slots })
   }
 }

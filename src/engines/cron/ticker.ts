@@ -6,6 +6,7 @@ import type { Clock } from '../../clock.ts'
 import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import type { Store, Tx } from '../store/store.ts'
+import { isStoreTrouble } from '../store/store.ts'
 import type { DueRow } from './book.ts'
 import { Book, WITH_DEFINITION } from './book.ts'
 import type { Elector, Host } from './elector.ts'
@@ -47,6 +48,7 @@ export class Ticker {
   #mono: number
   /** Since when nothing is fired, because the clock jumped. */
   #holding = false
+  #woken: () => void = () => {}
 
   constructor(setup: TickerSetup) {
     this.#setup = setup
@@ -65,8 +67,17 @@ export class Ticker {
         const filled = await this.#backfill(epoch)
         return due === 0 || filled ? 0 : due
       })
-      await clock.sleep(Math.min(more ?? pollMs, pollMs), signal)
+      const nap = new AbortController()
+      this.#woken = () => nap.abort()
+      signal.addEventListener('abort', this.#woken, { once: true })
+      await clock.sleep(Math.min(more ?? pollMs, pollMs), nap.signal)
+      signal.removeEventListener('abort', this.#woken)
     }
+  }
+
+  /** Looks at once: this node has just been elected. */
+  wake(): void {
+    this.#woken()
   }
 
   /** Takes the work of dead nodes until the signal aborts. */
@@ -89,7 +100,7 @@ export class Ticker {
         this.#setup.log.emit('leader.fenced', { epoch, why: error.message })
         return undefined
       }
-      if (error instanceof ResilError && /^(STORE_|COMMIT_)/.test(error.code)) {
+      if (isStoreTrouble(error)) {
         this.#setup.log.emit('store.failed', { code: error.code })
         return undefined
       }
@@ -193,14 +204,14 @@ export class Ticker {
       if (!taken) continue
       this.#beats.delete(node.name)
       log.emit('node.lost', { lost: node.name, why, runs: taken.length })
-      for (const tick of taken) log.emit('run.abandoned', { ...factsOf(tick), state: tick.state, token: tick.token, deaths: tick.deaths })
+      for (const tick of taken) log.emit('attempt.abandoned', { ...factsOf(tick), state: tick.state, token: tick.token, deaths: tick.deaths })
       wake()
     }
     // A new life of a node never goes on with what the old one was running.
     const orphans = await this.step('reap:orphans', epoch, (tx) =>
       this.#abandon(tx, deathsMax, 'NOT EXISTS (SELECT 1 FROM node n WHERE n.name = tick.node AND n.life = tick.life AND n.ended = 0)', {}),
     )
-    for (const tick of orphans) log.emit('run.abandoned', { ...factsOf(tick), state: tick.state, token: tick.token, deaths: tick.deaths })
+    for (const tick of orphans) log.emit('attempt.abandoned', { ...factsOf(tick), state: tick.state, token: tick.token, deaths: tick.deaths })
     if (orphans.length > 0) wake()
   }
 

@@ -6,7 +6,7 @@
  *     ├─────────────────────────────────┤
  *     └── its worker died, or drained ──┘         ──▶ failed, dead, cancelled
  *
- * Whatever a worker writes carries the token of its claim: when another has claimed the tick since, nothing of it stands (`run.fenced`). The job gets
+ * Whatever a worker writes carries the token of its claim: when another has claimed the tick since, nothing of it stands (`attempt.fenced`). The job gets
  * the tick's key and the token, so that whoever takes its effects can refuse a second one and one that comes too late.
  */
 import type { Clock } from '../../clock.ts'
@@ -17,6 +17,7 @@ import type { Random } from '../../random.ts'
 import { visible } from '../../visible.ts'
 import { backoff } from '../policies/backoff.ts'
 import type { Store, Tx } from '../store/store.ts'
+import { isStoreTrouble } from '../store/store.ts'
 import { Fenced } from './elector.ts'
 import type { Tick, TickId, TickState } from './ledger.ts'
 import { factsOf, idOf, THIS_TICK } from './ledger.ts'
@@ -166,7 +167,7 @@ export class Pool {
     try {
       await work()
     } catch (error) {
-      if (!(error instanceof ResilError) || !/^(STORE_|COMMIT_)/.test(error.code)) throw error
+      if (!isStoreTrouble(error)) throw error
       this.#setup.log.emit('store.failed', { code: error.code })
     }
   }
@@ -252,7 +253,7 @@ export class Pool {
     const active: Active = { tick, spec, stop: new AbortController(), why: undefined, step, run: undefined, ended: Promise.resolve() }
     const lateMs = Math.max(0, clock.now() - tick.slot_at)
     this.#active.set(key, active)
-    log.emit('run.started', { ...factsOf(tick), attempt: tick.attempts, token: tick.token, step, lateMs })
+    log.emit('attempt.started', { ...factsOf(tick), attempt: tick.attempts, token: tick.token, step, lateMs })
     const timeout = clock.after(spec.timeoutMs, () => this.#stop(active, 'timed out'))
     const run: Run = {
       key,
@@ -327,17 +328,17 @@ export class Pool {
       }),
     )
     if (!stands) {
-      log.emit('run.fenced', { ...factsOf(tick), token, what: 'checkpoint' })
+      log.emit('attempt.fenced', { ...factsOf(tick), token, what: 'checkpoint' })
       throw new Fenced(`token ${token} is over`)
     }
-    log.emit('run.checkpointed', { ...factsOf(tick), token, step: ord })
+    log.emit('attempt.checkpointed', { ...factsOf(tick), token, step: ord })
   }
 
   /** Notes how far a run is, per cent; nothing when it is another's by now. */
   async progress(tick: TickId, token: number, percent: number): Promise<void> {
     const to = Math.max(0, Math.min(100, Math.round(percent)))
     await this.#setup.store.transaction('progress', (tx) => tx.query(`UPDATE tick SET progress = :to WHERE ${THIS_TICK} AND token = :token AND state = 'running'`, { ...idOf(tick), to, token }))
-    this.#setup.log.emit('run.progressed', { ...factsOf(tick), token, percent: to })
+    this.#setup.log.emit('attempt.progressed', { ...factsOf(tick), token, percent: to })
   }
 
   async #isMine(tx: Tx, tick: TickId, token: number): Promise<boolean> {
@@ -347,7 +348,7 @@ export class Pool {
   /** How a run ended, in the ledger. */
   async #conclude({ tick, spec, why }: Active, ended: Ended): Promise<void> {
     const { store, clock, random, log } = this.#setup
-    if (why === 'fenced') return void log.emit('run.fenced', { ...factsOf(tick), token: tick.token, what: 'the run' })
+    if (why === 'fenced') return void log.emit('attempt.fenced', { ...factsOf(tick), token: tick.token, what: 'the run' })
     const now = clock.now()
     const { state, reason } = verdict(tick, spec, why, ended)
     const again = state === 'queued'
@@ -366,8 +367,8 @@ export class Pool {
         return (await tx.query(`SELECT 1 FROM tick WHERE ${THIS_TICK} AND token = :token AND state = :state`, { ...idOf(tick), token: tick.token, state })).length === 1
       }),
     )
-    if (!stands) return void log.emit('run.fenced', { ...factsOf(tick), token: tick.token, what: 'its end' })
-    log.emit('run.ended', { ...factsOf(tick), attempt: tick.attempts, token: tick.token, state, reason, ...(again ? { againAt: runAt } : {}) })
+    if (!stands) return void log.emit('attempt.fenced', { ...factsOf(tick), token: tick.token, what: 'its end' })
+    log.emit('attempt.ended', { ...factsOf(tick), attempt: tick.attempts, token: tick.token, state, reason, ...(again ? { againAt: runAt } : {}) })
   }
 
   /** Tries until the store says yes or no: while it is busy or full, or in doubt, nobody else can have claimed the tick without its saying so. */
@@ -376,7 +377,7 @@ export class Pool {
       try {
         return await work()
       } catch (error) {
-        if (!(error instanceof ResilError) || !/^(STORE_(BUSY|FULL|IO|OVERLOADED)|COMMIT_)/.test(error.code)) throw error
+        if (!isStoreTrouble(error)) throw error
         this.#setup.log.emit('store.failed', { code: error.code, what })
         await this.#setup.clock.sleep(WRITE_AGAIN_MS)
       }

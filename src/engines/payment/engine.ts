@@ -23,7 +23,7 @@ import type { Backoff } from '../policies/backoff.ts'
 import { backoff } from '../policies/backoff.ts'
 import { Deadline } from '../policies/deadline.ts'
 import type { SqlParams, SqlValue, Store, Tx } from '../store/store.ts'
-import { outsideTransactions } from '../store/store.ts'
+import { isStoreTrouble, outsideTransactions } from '../store/store.ts'
 import type { Meaning } from './bank.ts'
 import { chargeRequest, chargesFound, lookupRequest, meaningOfCharge, meaningOfRecord, post, voidRequest } from './bank.ts'
 import type { Asked, Payment } from './http.ts'
@@ -572,13 +572,6 @@ export class PaymentEngine implements Engine {
 
 /** Columns whose parameter has another name. */
 const COLUMNS: Record<string, string> = { node: 'owner_node', life: 'owner_life', lease: 'lease_until' }
-
-/** Codes of the store that are the machine's trouble, not a bug: the payment stays where it is and is taken up again. */
-const STORE_TROUBLE = new Set(['COMMIT_UNKNOWN', 'STORE_BUSY', 'STORE_FULL', 'STORE_IO', 'STORE_OVERLOADED', 'STORE_READ_ONLY'])
-
-export function isStoreTrouble(error: unknown): error is ResilError {
-  return error instanceof ResilError && STORE_TROUBLE.has(error.code)
-}
 
 /** Brings the store up to date and builds the engine on it. */
 export async function createEngine(outside: Outside, settings?: Record<string, unknown>): Promise<Engine> {

@@ -51,3 +51,10 @@ export function outsideTransactions(network: Network, store: Store): Network {
     },
   }
 }
+
+/** Codes of the store that are the machine's trouble, not a bug: what was to be done stays as it is and is taken up again. */
+const STORE_TROUBLE: ReadonlySet<string> = new Set(['COMMIT_UNKNOWN', 'STORE_BUSY', 'STORE_FULL', 'STORE_IO', 'STORE_OVERLOADED', 'STORE_READ_ONLY'])
+
+export function isStoreTrouble(error: unknown): error is ResilError {
+  return error instanceof ResilError && STORE_TROUBLE.has(error.code)
+}

@@ -1,0 +1,35 @@
+import { BaseCommand } from '../base.ts'
+import { cronFlags, jobWords, localTime, stateWords, tickFacts, withCron } from '../cron-flags.ts'
+import type { ExitCode } from '../failure.ts'
+import { table } from '../text.ts'
+
+export default class CronList extends BaseCommand<typeof CronList> {
+  static override summary = 'the schedules, when each is due next, and how its last tick ended'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --db /var/lib/cron.db --json']
+  static override flags = cronFlags
+
+  protected async work(): Promise<ExitCode> {
+    return withCron(this.flags, async ({ registry }): Promise<ExitCode> => {
+      const all = await registry.list()
+      for (const { name, generation, paused, next_at, parsed, last, running, queued } of all) this.emit({ name, generation, paused: paused === 1, next: next_at, running, queued, last: last ? tickFacts(last) : null, ...parsed })
+      if (all.length === 0) this.say('no schedules; resil cron add makes one')
+      else {
+        const rows = all.map(({ name, paused, next_at, parsed, last, running }) => [
+          name,
+          parsed.expr,
+          parsed.zone,
+          paused === 1 ? 'PAUSED' : next_at === null ? 'never' : localTime(next_at, parsed.zone),
+          running > 0 ? `running${running > 1 ? ` ${running}` : ''}` : last ? stateWords(last.state) : '-',
+          short(jobWords(parsed.job)),
+        ])
+        for (const line of table([['name', 'when', 'zone', 'next', 'last', 'job'], ...rows])) this.answer(line)
+      }
+      return 0
+    })
+  }
+}
+
+/** What is shown of a job in a table; resil cron show has it whole. */
+const JOB_SHOWN = 40
+
+const short = (words: string) => (words.length > JOB_SHOWN ? `${words.slice(0, JOB_SHOWN - 1)}…` : words)

@@ -1,0 +1,101 @@
+/** The scheduler on a database file: the operator's way to it, and one node of it in this process. */
+import type { Clock } from '../clock.ts'
+import { SystemClock } from '../clock.ts'
+import { ResilError } from '../errors.ts'
+import type { Log } from '../events.ts'
+import { serveHttp } from '../http-server.ts'
+import { Random } from '../random.ts'
+import type { CronSettings } from '../engines/cron/engine.ts'
+import { CronEngine } from '../engines/cron/engine.ts'
+import { migrations } from '../engines/cron/migrations.ts'
+import { Registry } from '../engines/cron/registry.ts'
+import type { SqliteStore } from '../engines/store/sqlite.ts'
+import { openSqlite } from '../engines/store/sqlite.ts'
+import { hasTable } from './audit.ts'
+import { hostOf } from './host.ts'
+import { JobNetwork } from './job-network.ts'
+import { jobRunner } from './job-runner.ts'
+
+export interface OpenedCron {
+  registry: Registry
+  store: SqliteStore
+  clock: Clock
+  close(): Promise<void>
+}
+
+/** Throws what the store refuses, and STORE_NOT_OURS for the database of another engine. */
+export async function openCron(db: string, clock: Clock = new SystemClock()): Promise<OpenedCron> {
+  const random = Random.system()
+  const store = await openSqlite(db, { clock, random: random.fork('store') })
+  try {
+    await refuseOthers(store)
+    await store.migrate(migrations)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  return { registry: new Registry(store, clock, random.fork('registry')), store, clock, close: () => store.close() }
+}
+
+/** All engines number their versions from 1, in files that are all ours: what tells them apart is what stands in them. */
+async function refuseOthers(store: SqliteStore): Promise<void> {
+  if ((await hasTable(store, 'payments')) || (await hasTable(store, 'endpoints'))) {
+    throw new ResilError('STORE_NOT_OURS', `${store.path} is the database of another engine`, 'give each engine its own file with --db')
+  }
+}
+
+export interface CronNode {
+  url: string
+  db: string
+  warnings: readonly string[]
+  /** Rejects when the node cannot go on; resolves when it has ended because it was drained. */
+  ended: Promise<void>
+  /** Gives up the lead, lets what runs come to its end, and leaves nothing behind. */
+  close(): Promise<void>
+}
+
+export interface CronNodeOptions {
+  clock: Clock
+  log: Log
+  db: string
+  node: string
+  host: string
+  port: number
+  env: Record<string, string | undefined>
+  settings: Partial<CronSettings>
+  probe: boolean
+}
+
+/** Throws what the store and the port refuse, and NODE_NAME_TAKEN. */
+export async function runCronNode({ clock, log, db, node, host, port, env, settings, probe }: CronNodeOptions): Promise<CronNode> {
+  const opened = await openCron(db, clock)
+  const network = new JobNetwork(clock)
+  const engine = new CronEngine({ clock, random: Random.system(), network, store: opened.store, log, node, incarnation: clock.now(), runner: jobRunner({ clock, env }), host: probe ? hostOf() : undefined }, settings)
+  const stop = new AbortController()
+  try {
+    const server = await serveHttp(engine.handle, { clock, host, port, log })
+    const ended = engine.start(stop.signal)
+    ended.catch(() => {}) // whoever waits for it is told
+    await Promise.race([engine.joined, ended]).catch(async (error: unknown) => {
+      await server.close(0)
+      throw error
+    })
+    return {
+      url: server.url,
+      db: opened.store.path,
+      warnings: opened.store.facts().warnings,
+      ended,
+      async close() {
+        stop.abort()
+        await ended.catch(() => {}) // told already
+        await server.close(0)
+        await network.close()
+        await opened.close()
+      },
+    }
+  } catch (error) {
+    await network.close()
+    await opened.close()
+    throw error
+  }
+}
