@@ -104,6 +104,8 @@ export class Pool {
   #woken: () => void = () => {}
   #draining = false
   #bug: unknown
+  /** Tokens that the store says are ours, and that were not under way here at the last beat. */
+  #unknown = new Set<number>()
 
   constructor(setup: PoolSetup) {
     this.#setup = setup
@@ -187,6 +189,18 @@ export class Pool {
       if (row?.token !== active.tick.token) this.#stop(active, 'fenced')
       else if (row.cancelling === 1) this.#stop(active, 'cancelled')
     }
+    // A claim that was committed and never answered, or is being answered just now: by the next beat it is known which.
+    const unknown = told.runs.filter((run) => this.#active.get(tickKey(run))?.tick.token !== run.token)
+    for (const run of unknown) if (this.#unknown.has(run.token)) await this.#giveBack(run)
+    this.#unknown = new Set(unknown.map(({ token }) => token))
+  }
+
+  /** Puts a tick back into the queue that this node has claimed and does not run. */
+  async #giveBack(tick: Tick): Promise<void> {
+    await this.#setup.store.transaction('give-back', (tx) =>
+      tx.query(`UPDATE tick SET state = 'queued', attempts = attempts - 1, node = NULL, life = NULL, progress = NULL WHERE ${THIS_TICK} AND token = :token AND state = 'running'`, { ...idOf(tick), token: tick.token }),
+    )
+    this.wake()
   }
 
   async #claim(): Promise<void> {

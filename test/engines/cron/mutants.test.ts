@@ -130,7 +130,8 @@ const staged: Staged[] = [
     name: 'checkpoint-without-token',
     invariant: 'I8',
     plants: [['worker.ts', "        if (!(await this.#isMine(tx, tick, token))) return false\n", '']],
-    drive: (world) => overtaken(world, 'tx:checkpoint', 2),
+    // It wakes up while the other is in the middle of the same step.
+    drive: (world) => overtaken(world, 'tx:checkpoint', 2, 5250),
   },
   {
     name: 'complete-without-token',
@@ -139,7 +140,7 @@ const staged: Staged[] = [
       ['worker.ts', "WHERE ${THIS_TICK} AND token = :token AND state = 'running' RETURNING seq`", 'WHERE ${THIS_TICK} AND :token > 0 RETURNING seq`'],
       ['worker.ts', "if (row?.token !== active.tick.token) this.#stop(active, 'fenced')\n      else if (row.cancelling === 1)", "if (row?.cancelling === 1)"],
     ],
-    drive: (world) => overtaken(world, 'tx:complete', 1),
+    drive: (world) => overtaken(world, 'tx:complete', 1, 20_000),
   },
   {
     name: 'released-before-it-has-ended',
@@ -162,12 +163,12 @@ const staged: Staged[] = [
   },
 ]
 
-/** A worker stands still at a crossing of its run until another has run the tick to its end. */
-async function overtaken(world: CronWorld, site: string, nth: number): Promise<void> {
+/** A worker stands still at a crossing of its run, and another takes the run over. */
+async function overtaken(world: CronWorld, site: string, nth: number, pauseMs: number): Promise<void> {
   await world.registry.trigger('steps')
   const { node } = await world.until((event) => event.type === 'attempt.started' && event['schedule'] === 'steps')
   if (site === 'tx:complete') await world.until((event) => event.type === 'attempt.checkpointed' && event['step'] === 4)
-  world.body.arm(node!, { site, nth, when: 'before', pauseMs: 20_000 })
+  world.body.arm(node!, { site, nth, when: 'before', pauseMs })
   await world.clock.sleep(30_000)
 }
 
