@@ -38,6 +38,55 @@ describe('an operator', () => {
     expect(cron(db, 'add', 'digest', '@daily', '--', 'true')).toMatchObject({ exit: 0 })
   })
 
+  test('applies a file: adds, changes, leaves alone, and prunes', () => {
+    const db = newDb()
+    const file = join(folder, 'schedules.yaml')
+    const example = readFileSync(new URL('../../docs/examples/schedules.yaml', import.meta.url), 'utf8')
+    writeFileSync(file, example)
+    const done = (...args: string[]) => Object.fromEntries(cron(db, 'apply', file, ...args, '--json').json().map(({ name, done: what }) => [name, what]))
+    expect(done()).toEqual({ 'daily-digest': 'added', 'reports': 'added', 'cleanup': 'added' })
+    expect(done()).toEqual({ 'daily-digest': 'as it was', 'reports': 'as it was', 'cleanup': 'as it was' })
+    writeFileSync(file, example.replace("'@hourly'", "'30 * * * *'").replace(/ {2}cleanup:[^]*/, ''))
+    expect(done('--prune')).toEqual({ 'daily-digest': 'as it was', 'reports': 'changed', 'cleanup': 'removed' })
+  })
+
+  test.each([
+    ['schedules: { a: { when: nonsense, run: x } }', /"nonsense" is no schedule/],
+    ['schedules: { a: { when: "@daily" } }', /a: it has no job/],
+    ['schedules: { a: { when: "@daily", run: x, http: { url: "http://a/" } } }', /more than one/],
+    ['schedules: { a: { when: "@daily", run: x, overlap: never } }', /overlap/],
+    ['schedules: { a: { when: "@daily", run: x, colour: red } }', /colour/],
+    ['schedules: { "../a": { when: "@daily", run: x } }', /is no name/],
+    ['schedules: { a: { when: "@daily", http: { url: "ftp://a/" } } }', /url/],
+    ['schedules: { a: { when: "@daily", run: x, timeout: 5 } }', /timeout/],
+  ])('a file that says %s changes nothing, exit code 2', (text, message) => {
+    const file = join(folder, 'bad.yaml')
+    writeFileSync(file, text)
+    const db = newDb()
+    const { exit, stderr } = cron(db, 'apply', file)
+    expect({ exit, lines: stderr.trim().split('\n').length, made: existsSync(db) }).toEqual({ exit: 2, lines: 1, made: false })
+    expect(stderr).toMatch(message)
+  })
+
+  test('is told what is wrong: no node, and then nothing', async () => {
+    const db = newDb()
+    cron(db, 'add', 'job', '@every 1h', '--', 'false')
+    expect(cron(db, 'doctor')).toMatchObject({ exit: 1, stdout: expect.stringContaining('no node runs: 1 schedule is not served') })
+    const one = node(db, 'n1')
+    await one.said('"type":"leader.elected"')
+    expect(cron(db, 'doctor')).toMatchObject({ exit: 0, stdout: expect.stringMatching(/^ok {5}n1 leads, epoch 1, since /) })
+    cron(db, 'add', 'next', '@every 1h', '--min-build', '7', '--attempts', '1', '--', 'false')
+    cron(db, 'add', 'bad', '@every 1h', '--attempts', '1', '--', 'sh', '-c', 'echo out of paper; exit 3')
+    cron(db, 'trigger', 'bad')
+    await one.said('"type":"attempt.ended"')
+    const { exit, stdout } = cron(db, 'doctor')
+    expect(exit).toBe(1)
+    expect(stdout).toContain('WRONG  next asks for build 7, the newest node is of build 1: its ticks wait')
+    expect(stdout).toContain('WRONG  bad: the last run failed: ended with exit code 3')
+    one.child.kill('SIGTERM')
+    await one.ended
+  })
+
   test.each<[string, string[], RegExp]>([
     ['a schedule that is none', ['add', 'x', 'never', '--', 'true'], /1 field/],
     ['a name with control characters', ['add', '\u001b[31mred', '@daily', '--', 'true'], /"\\e\[31mred" is no name/],

@@ -36,7 +36,8 @@ export class Registry {
   }
 
   /**
-   * Makes a schedule, or gives it a new generation: what was due before keeps the old one. Answers its generation, from 1.
+   * Makes a schedule, or gives it a new generation: what was due before keeps the old one. One that says the same already is left alone. Answers its
+   * generation, from 1.
    * Throws BAD_SCHEDULE, BAD_ZONE, BAD_NAME.
    */
   async put(name: string, given: Partial<Spec> & Pick<Spec, 'expr' | 'job'>, minBuild = 0): Promise<number> {
@@ -44,6 +45,7 @@ export class Registry {
     const now = this.#clock.now()
     return this.#store.transaction('put', async (tx) => {
       const before = await this.#accounted(tx, name, now)
+      if (before?.spec === JSON.stringify(spec) && before.min_build === minBuild) return before.generation
       // Behind those of a schedule that had the name before: its ticks keep theirs.
       const [{ known }] = (await tx.query<{ known: number | null }>('SELECT MAX(generation) AS known FROM definition WHERE schedule = :name', { name })) as [{ known: number | null }]
       const generation = (known ?? 0) + 1

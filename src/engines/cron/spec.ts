@@ -85,7 +85,8 @@ export function checkName(name: string): string {
 /** What was left out gets its default. Throws BAD_SCHEDULE, BAD_ZONE, BAD_NAME. */
 export function completeSpec(name: string, given: Partial<Spec> & Pick<Spec, 'expr' | 'job'>): Spec {
   checkName(name)
-  const spec: Spec = { ...DEFAULTS, ...given }
+  // In one order of fields, so that two that say the same are the same text in the store.
+  const spec = Object.fromEntries(Object.entries({ ...DEFAULTS, ...given }).sort(([a], [b]) => (a < b ? -1 : 1))) as unknown as Spec
   for (const [key, [least, most]] of Object.entries(BOUNDS) as [keyof Spec, readonly [number, number]][]) {
     const value = spec[key] as number
     if (!(value >= least && value <= most)) throw new ResilError('BAD_SCHEDULE', `${name}: ${key} is ${value}`, `it is between ${least} and ${most}`)
