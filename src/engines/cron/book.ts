@@ -16,27 +16,31 @@ export interface DueRow extends ScheduleRow {
 /** A schedule with its present definition. */
 export const WITH_DEFINITION = 'SELECT s.*, d.spec, d.min_build FROM schedule s JOIN definition d ON d.schedule = s.name AND d.generation = s.generation'
 
-/** Expressions that are kept parsed. */
-const CRONTABS_KEPT = 20_000
+/** Definitions that are kept parsed. */
+const KEPT = 20_000
+
+interface Read {
+  spec: Spec
+  crontab: Crontab
+}
 
 export class Book {
-  readonly #crontabs = new Map<string, Crontab>()
+  readonly #read = new Map<string, Read>()
 
   /** Every due slot of one schedule gets its row, and the cursor moves behind them. */
   async account(tx: Tx, row: DueRow, epoch: number, now: number): Promise<object[]> {
-    const spec = JSON.parse(row.spec) as Spec
-    const { slots, cursorAt, nextAt } = dueSlots(this.crontab(row.name, spec, row.created_at), spec, row.cursor_at, now, row.paused === 1)
+    const { spec, crontab } = this.read(row)
+    const { slots, cursorAt, nextAt } = dueSlots(crontab, spec, row.cursor_at, now, row.paused === 1)
     const recorded: object[] = []
     for (const slot of slots) {
       const madeUp = slot.state === 'queued' && slot.reason !== '' && spec.misfire === 'all'
       // What is made up for goes in order: none is skipped because the one before it still runs.
       const overlap = madeUp && spec.overlap === 'skip' ? 'queue_all' : spec.overlap
-      const crowd = slot.state === 'queued' && !madeUp ? await this.#crowd(tx, row.name, spec) : undefined
+      const crowd = slot.state === 'queued' && !madeUp && spec.overlap !== 'skip' && spec.overlap !== 'allow' ? await this.#crowd(tx, row.name, spec) : undefined
       const state = crowd?.state ?? slot.state
       const reason = crowd?.reason ?? slot.reason
-      const tick = { schedule: row.name, slot_at: slot.slotAt, kind: 'cron' as const, seq: 0 }
-      const isNew = await record(tx, { ...tick, untilAt: slot.untilAt, slots: slot.slots, generation: row.generation, epoch, state, reason, overlap, minBuild: row.min_build, runAt: slot.runAt, now })
-      if (isNew) recorded.push({ ...factsOf(tick), until: slot.untilAt, slots: slot.slots, state, reason, epoch, lateMs: now - slot.slotAt })
+      const tick = { schedule: row.name, slot_at: slot.slotAt, kind: 'cron' as const, seq: 0, untilAt: slot.untilAt, slots: slot.slots, generation: row.generation, epoch, state, reason, overlap, minBuild: row.min_build, runAt: slot.runAt, now }
+      if (await record(tx, tick)) recorded.push({ ...factsOf(tick), until: slot.untilAt, slots: slot.slots, state, reason, epoch, lateMs: now - slot.slotAt })
     }
     await tx.query('UPDATE schedule SET cursor_at = :cursor, next_at = :next WHERE name = :name', { name: row.name, cursor: cursorAt, next: nextAt })
     return recorded
@@ -53,15 +57,18 @@ export class Book {
     return undefined
   }
 
-  /** Kept parsed: most schedules share their expressions with others. */
-  crontab(name: string, spec: Spec, anchorMs: number): Crontab {
-    const key = `${spec.expr}|${spec.zone}|${spec.gap}|${spec.overlapTime}|${spec.days}|${/H/.test(spec.expr) ? name : ''}|${spec.expr.startsWith('@every') ? anchorMs : ''}`
-    let crontab = this.#crontabs.get(key)
-    if (!crontab) {
-      crontab = crontabOf(name, spec, anchorMs)
-      if (this.#crontabs.size >= CRONTABS_KEPT) this.#crontabs.clear()
-      this.#crontabs.set(key, crontab)
-    }
-    return crontab
+  /** What a schedule says; kept parsed, for most schedules share their text with others. */
+  read(row: Pick<DueRow, 'name' | 'spec' | 'created_at'>): Read {
+    const shared = this.#read.get(row.spec)
+    if (shared) return shared
+    const own = `${row.name} ${row.created_at} ${row.spec}`
+    const known = this.#read.get(own)
+    if (known) return known
+    const spec = JSON.parse(row.spec) as Spec
+    const read = { spec, crontab: crontabOf(row.name, spec, row.created_at) }
+    if (this.#read.size >= KEPT) this.#read.clear()
+    // H is hashed from the name, and an interval is counted from when the schedule was made.
+    this.#read.set(/H|@every/.test(spec.expr) ? own : row.spec, read)
+    return read
   }
 }

@@ -11,8 +11,8 @@ import type { DueRow } from './book.ts'
 import { Book, WITH_DEFINITION } from './book.ts'
 import type { Elector, Host } from './elector.ts'
 import { Fenced } from './elector.ts'
-import type { NodeRow, ScheduleRow, Tick } from './ledger.ts'
-import { definitionOf, factsOf, record } from './ledger.ts'
+import type { NodeRow, Tick } from './ledger.ts'
+import { factsOf, record } from './ledger.ts'
 
 export interface TickerSetup {
   clock: Clock
@@ -157,14 +157,13 @@ export class Ticker {
     const more = await this.step('backfill', epoch, async (tx) => {
       const [job] = await tx.query<{ id: string; schedule: string; to_at: number; cursor_at: number; per_second: number; created_at: number }>('SELECT * FROM backfill WHERE done = 0 ORDER BY created_at, id LIMIT 1')
       if (!job) return undefined
-      const [row] = await tx.query<ScheduleRow>('SELECT * FROM schedule WHERE name = :name', { name: job.schedule })
+      const [row] = await tx.query<DueRow>(`${WITH_DEFINITION} WHERE s.name = :name`, { name: job.schedule })
       const end = async () => void (await tx.query('UPDATE backfill SET done = 1 WHERE id = :id', { id: job.id }))
       if (!row) {
         await end()
         return true
       }
-      const { spec, minBuild } = await definitionOf(tx, row.name, row.generation)
-      const crontab = this.#book.crontab(row.name, spec, row.created_at)
+      const { spec, crontab } = this.#book.read(row)
       const [{ queued }] = (await tx.query<{ queued: number }>("SELECT COUNT(*) AS queued FROM tick WHERE schedule = :schedule AND kind = 'backfill' AND state = 'queued'", { schedule: row.name })) as [{ queued: number }]
       if (queued >= BACKFILL_PER_TURN) return undefined // those that wait go first
       let cursor = job.cursor_at
@@ -176,7 +175,7 @@ export class Ticker {
         }
         cursor = at
         const overlap = spec.overlap === 'allow' ? 'allow' : 'queue_all'
-        await record(tx, { schedule: row.name, slot_at: at, kind: 'backfill', seq: 0, generation: row.generation, epoch, state: 'queued', reason: `backfill ${job.id}`, overlap, minBuild, runAt: now + Math.floor(((n + 1) * 1000) / job.per_second), now })
+        await record(tx, { schedule: row.name, slot_at: at, kind: 'backfill', seq: 0, generation: row.generation, epoch, state: 'queued', reason: `backfill ${job.id}`, overlap, minBuild: row.min_build, runAt: now + Math.floor(((n + 1) * 1000) / job.per_second), now })
       }
       await tx.query('UPDATE backfill SET cursor_at = :cursor WHERE id = :id', { id: job.id, cursor })
       return true

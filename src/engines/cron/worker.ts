@@ -215,7 +215,7 @@ export class Pool {
         `SELECT t.*, d.spec FROM tick t JOIN definition d ON d.schedule = t.schedule AND d.generation = t.generation
          WHERE t.state = 'queued' AND t.run_at <= :now AND t.min_build <= :build
            AND (t.overlap IN ('allow', 'skip') OR NOT EXISTS (SELECT 1 FROM tick r WHERE r.state = 'running' AND r.schedule = t.schedule))
-         ORDER BY t.run_at, t.slot_at, t.schedule LIMIT :limit`,
+         ORDER BY t.run_at, t.schedule LIMIT :limit`,
         { now, build, limit: LOOKED_AT },
       )
       const busy = new Set<string>()

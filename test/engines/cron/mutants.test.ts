@@ -35,7 +35,7 @@ const mutants: { name: string; invariant: string; plants: Plant[] }[] = [
         "const fired = await this.step('fire', epoch, async (tx) => {",
         `const before = await this.step('fire', epoch, async (tx) => {
       const rows = await tx.query<DueRow>(\`\${WITH_DEFINITION} WHERE s.next_at IS NOT NULL AND s.next_at <= :now\`, { now })
-      for (const row of rows) await tx.query('UPDATE schedule SET cursor_at = :now, next_at = :next WHERE name = :name', { name: row.name, now, next: this.#book.crontab(row.name, JSON.parse(row.spec), row.created_at).next(now) })
+      for (const row of rows) await tx.query('UPDATE schedule SET cursor_at = :now, next_at = :next WHERE name = :name', { name: row.name, now, next: this.#book.read(row).crontab.next(now) })
       return rows
     })
     const fired = await this.step('insert', epoch, async (tx) => {`,
