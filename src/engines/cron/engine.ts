@@ -46,6 +46,9 @@ export interface CronSettings {
   /** Of the program that runs the jobs; a definition may ask for a newer one. */
   build: number
   clockJump: 'hold' | 'follow'
+  /** Ended ticks are kept for so long, and the newest of each schedule longer than that. */
+  keepMs: number
+  keepTicks: number
 }
 
 export const DEFAULTS: CronSettings = {
@@ -60,6 +63,8 @@ export const DEFAULTS: CronSettings = {
   drainMs: 30_000,
   build: 1,
   clockJump: 'hold',
+  keepMs: 30 * 86_400_000,
+  keepTicks: 1000,
 }
 
 export class CronEngine implements Engine {
@@ -86,7 +91,7 @@ export class CronEngine implements Engine {
     const common = { clock, store, log, node, life: this.#life, build: all.build }
     this.#elector = all.mode === 'none' ? undefined : new Elector({ ...common, random: random.fork('elector'), ttlMs: all.ttlMs, watchMs: all.watchMs, host, onElected: () => this.#ticker.wake() })
     this.#pool = new Pool({ ...common, random: random.fork('pool'), network: outsideTransactions(outside.network, store), runner, slots: all.slots, pollMs: all.pollMs, beatMs: all.beatMs })
-    this.#ticker = new Ticker({ clock, store, log, host, elector: this.#elector, pollMs: all.pollMs, workerLeaseMs: all.workerLeaseMs, deathsMax: all.deathsMax, clockJump: all.clockJump, wake: () => this.#pool.wake() })
+    this.#ticker = new Ticker({ clock, store, log, host, elector: this.#elector, pollMs: all.pollMs, workerLeaseMs: all.workerLeaseMs, deathsMax: all.deathsMax, clockJump: all.clockJump, keepMs: all.keepMs, keepTicks: all.keepTicks, wake: () => this.#pool.wake() })
   }
 
   /** The epoch in which this node leads now. */

@@ -11,8 +11,8 @@ import type { DueRow } from './book.ts'
 import { Book, WITH_DEFINITION } from './book.ts'
 import type { Elector, Host } from './elector.ts'
 import { Fenced } from './elector.ts'
-import type { NodeRow, Tick } from './ledger.ts'
-import { factsOf, record } from './ledger.ts'
+import type { NodeRow, Tick, TickId } from './ledger.ts'
+import { factsOf, idOf, record, THIS_TICK } from './ledger.ts'
 
 export interface TickerSetup {
   clock: Clock
@@ -28,6 +28,9 @@ export interface TickerSetup {
   /** Attempts of one tick that may end with their worker. */
   deathsMax: number
   clockJump: 'hold' | 'follow'
+  /** Ended ticks that are older go, but for the newest of each schedule. */
+  keepMs: number
+  keepTicks: number
   /** There is work: wakes the workers of this node. */
   wake(): void
 }
@@ -36,6 +39,10 @@ export interface TickerSetup {
 const SCHEDULES_PER_TURN = 200
 /** Ticks of one backfill in one transaction. */
 const BACKFILL_PER_TURN = 100
+/** How often the ledger is searched for what is too old, definitions in one transaction of that, and rows that one takes away. */
+const PRUNE_EVERY_MS = 10 * 60_000
+const PRUNED_TOGETHER = 100
+const PRUNED_ROWS = 1000
 /** The wall clock may jump so far ahead of the monotonic one before nothing is fired any more. */
 const LONGEST_JUMP_MS = 3 * 3_600_000
 
@@ -82,10 +89,41 @@ export class Ticker {
 
   /** Takes the work of dead nodes until the signal aborts. */
   async reap(signal: AbortSignal, everyMs: number): Promise<void> {
+    let prunedAt = Number.NEGATIVE_INFINITY
     while (!signal.aborted) {
       await this.#turn((epoch) => this.#reap(epoch))
+      if (this.#setup.clock.monotonic() - prunedAt >= PRUNE_EVERY_MS && (await this.#turn((epoch) => this.#prune(epoch, signal)))) prunedAt = this.#setup.clock.monotonic()
       await this.#setup.clock.sleep(everyMs, signal)
     }
+  }
+
+  /** Takes old rows out of the ledger, schedule by schedule, so many at a time. Answers true when it came to the end. */
+  async #prune(epoch: number, signal: AbortSignal): Promise<boolean> {
+    const { clock, keepMs, keepTicks } = this.#setup
+    let after: string | undefined = ''
+    while (after !== undefined && !signal.aborted) {
+      const from: string = after
+      after = await this.step('prune', epoch, async (tx) => {
+        const names = await tx.query<{ schedule: string }>('SELECT DISTINCT schedule FROM definition WHERE schedule > :from ORDER BY schedule LIMIT :limit', { from, limit: PRUNED_TOGETHER })
+        let before = from
+        for (const { schedule } of names) {
+          const [newest] = await tx.query<{ slot_at: number }>('SELECT slot_at FROM tick WHERE schedule = :schedule ORDER BY slot_at DESC LIMIT 1 OFFSET :keep', { schedule, keep: keepTicks - 1 })
+          if (newest) {
+            const gone = await tx.query<TickId>(
+              `DELETE FROM tick WHERE (schedule, slot_at, kind, seq) IN
+                 (SELECT schedule, slot_at, kind, seq FROM tick WHERE schedule = :schedule AND slot_at < :newest AND ended_at < :ended ORDER BY slot_at LIMIT :rows)
+               RETURNING schedule, slot_at, kind, seq`,
+              { schedule, newest: newest.slot_at, ended: clock.now() - keepMs, rows: PRUNED_ROWS },
+            )
+            for (const tick of gone) await tx.query(`DELETE FROM checkpoint WHERE ${THIS_TICK}`, idOf(tick))
+            if (gone.length === PRUNED_ROWS) return before // there is more of this one
+          }
+          before = schedule
+        }
+        return names.length === PRUNED_TOGETHER ? before : undefined
+      })
+    }
+    return !signal.aborted
   }
 
   /** Does a step if this node may; undefined when it may not, or when the store could not. */

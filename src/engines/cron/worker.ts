@@ -78,8 +78,9 @@ export interface PoolSetup {
   beatMs: number
 }
 
-/** Queued ticks that are looked at in one claim. */
+/** Queued ticks that are looked at together, and how many times as many in one claim. */
 const LOOKED_AT = 100
+const PAGES = 10
 /** What is kept of a job's output, characters. */
 export const OUTPUT_KEPT = 16_384
 /** What a checkpoint may hold, characters. */
@@ -133,13 +134,18 @@ export class Pool {
     const { clock, pollMs } = this.#setup
     while (!signal.aborted) {
       if (this.#bug !== undefined) throw this.#bug
-      if (!this.#draining && this.#active.size < this.#setup.slots) await this.#guarded(() => this.#claim())
+      let waitMs = pollMs
+      if (!this.#draining && this.#active.size < this.#setup.slots) {
+        await this.#guarded(async () => {
+          waitMs = Math.min(pollMs, await this.#claim())
+        })
+      }
       if (signal.aborted) break
       const nap = new AbortController()
       this.#woken = () => nap.abort()
       const stop = () => nap.abort()
       signal.addEventListener('abort', stop, { once: true })
-      await clock.sleep(pollMs, nap.signal)
+      await clock.sleep(waitMs, nap.signal)
       signal.removeEventListener('abort', stop)
     }
   }
@@ -203,46 +209,58 @@ export class Pool {
     this.wake()
   }
 
-  async #claim(): Promise<void> {
+  /** Answers ms until the next queued tick may begin. */
+  async #claim(): Promise<number> {
     const { store, clock, node, life, build, slots, runner, log } = this.#setup
     const now = clock.now()
-    const { claimed, skipped } = await store.transaction('claim', async (tx) => {
+    const { claimed, skipped, nextAt } = await store.transaction('claim', async (tx) => {
       const claimed: { tick: Tick; spec: Spec; checkpoint: string | null; step: number }[] = []
       const skipped: Tick[] = []
       const [me] = await tx.query<{ life: string }>('SELECT life FROM node WHERE name = :node AND ended = 0 AND draining = 0', { node })
-      if (me?.life !== life) return { claimed, skipped }
-      const waiting = await tx.query<Tick & { spec: string }>(
-        `SELECT t.*, d.spec FROM tick t JOIN definition d ON d.schedule = t.schedule AND d.generation = t.generation
-         WHERE t.state = 'queued' AND t.run_at <= :now AND t.min_build <= :build
-           AND (t.overlap IN ('allow', 'skip') OR NOT EXISTS (SELECT 1 FROM tick r WHERE r.state = 'running' AND r.schedule = t.schedule))
-         ORDER BY t.run_at, t.schedule LIMIT :limit`,
-        { now, build, limit: LOOKED_AT },
-      )
+      if (me?.life !== life) return { claimed, skipped, nextAt: null }
       const busy = new Set<string>()
-      for (const tick of waiting) {
-        if (claimed.length + this.#active.size >= slots) break
-        const spec = JSON.parse(tick.spec) as Spec
-        if (tick.overlap !== 'allow') {
-          if (!busy.has(tick.schedule) && tick.overlap === 'skip') {
-            const running = await tx.query("SELECT 1 FROM tick WHERE state = 'running' AND schedule = :schedule LIMIT 1", { schedule: tick.schedule })
-            if (running.length > 0) busy.add(tick.schedule)
+      // What stays in the queue, because it waits for another or this node does not know its job, must not hide what is behind it.
+      let left = 0
+      for (let page = 0; page < PAGES && claimed.length + this.#active.size < slots; page++) {
+        const waiting = await tx.query<Tick & { spec: string }>(
+          `SELECT t.*, d.spec FROM tick t JOIN definition d ON d.schedule = t.schedule AND d.generation = t.generation
+           WHERE t.state = 'queued' AND t.run_at <= :now AND t.min_build <= :build
+             AND (t.overlap IN ('allow', 'skip') OR NOT EXISTS (SELECT 1 FROM tick r WHERE r.state = 'running' AND r.schedule = t.schedule))
+           ORDER BY t.run_at, t.schedule LIMIT :limit OFFSET :left`,
+          { now, build, limit: LOOKED_AT, left },
+        )
+        left += waiting.length
+        for (const tick of waiting) {
+          if (claimed.length + this.#active.size >= slots) break
+          const spec = JSON.parse(tick.spec) as Spec
+          if (tick.overlap !== 'allow') {
+            if (!busy.has(tick.schedule) && tick.overlap === 'skip') {
+              const running = await tx.query("SELECT 1 FROM tick WHERE state = 'running' AND schedule = :schedule LIMIT 1", { schedule: tick.schedule })
+              if (running.length > 0) busy.add(tick.schedule)
+            }
+            if (busy.has(tick.schedule)) {
+              // A second attempt is no second run: it waits.
+              if (tick.overlap !== 'skip' || tick.attempts > 0 || tick.kind !== 'cron') continue
+              skipped.push(await this.#skip(tx, tick, now))
+              left--
+              continue
+            }
           }
-          if (busy.has(tick.schedule)) {
-            // A second attempt is no second run: it waits.
-            if (tick.overlap === 'skip' && tick.attempts === 0 && tick.kind === 'cron') skipped.push(await this.#skip(tx, tick, now))
-            continue
-          }
+          if (spec.job.kind !== 'http' && !runner.knows(spec.job)) continue
+          const mine = await this.#take(tx, tick, now)
+          left--
+          busy.add(tick.schedule)
+          const [last] = await tx.query<{ ord: number; data: string }>(`SELECT ord, data FROM checkpoint WHERE ${THIS_TICK} ORDER BY ord DESC LIMIT 1`, idOf(tick))
+          claimed.push({ tick: mine, spec, checkpoint: last?.data ?? null, step: last?.ord ?? 0 })
         }
-        if (spec.job.kind !== 'http' && !runner.knows(spec.job)) continue
-        const mine = await this.#take(tx, tick, now)
-        busy.add(tick.schedule)
-        const [last] = await tx.query<{ ord: number; data: string }>(`SELECT ord, data FROM checkpoint WHERE ${THIS_TICK} ORDER BY ord DESC LIMIT 1`, idOf(tick))
-        claimed.push({ tick: mine, spec, checkpoint: last?.data ?? null, step: last?.ord ?? 0 })
+        if (waiting.length < LOOKED_AT) break
       }
-      return { claimed, skipped }
+      const [next] = await tx.query<{ at: number | null }>("SELECT MIN(run_at) AS at FROM tick WHERE state = 'queued' AND run_at > :now", { now })
+      return { claimed, skipped, nextAt: next?.at ?? null }
     })
     for (const tick of skipped) log.emit('tick.skipped', { ...factsOf(tick), state: tick.state, reason: tick.reason })
     for (const each of claimed) this.#begin(each.tick, each.spec, each.checkpoint, each.step)
+    return nextAt === null ? Number.POSITIVE_INFINITY : Math.max(1, nextAt - clock.now())
   }
 
   async #take(tx: Tx, tick: Tick, now: number): Promise<Tick> {

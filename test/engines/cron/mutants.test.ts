@@ -123,7 +123,7 @@ const staged: Staged[] = [
   {
     name: 'fires-early',
     invariant: 'I11',
-    plants: [['ticker.ts', '    const { clock, wake, log } = this.#setup\n    const now = clock.now()\n', '    const { clock, wake, log } = this.#setup\n    const now = clock.now() + 1500\n'], ['worker.ts', '    const now = clock.now()\n    const { claimed, skipped }', '    const now = clock.now() + 1500\n    const { claimed, skipped }']],
+    plants: [['ticker.ts', '    const { clock, wake, log } = this.#setup\n    const now = clock.now()\n', '    const { clock, wake, log } = this.#setup\n    const now = clock.now() + 1500\n'], ['worker.ts', '    const now = clock.now()\n    const { claimed, skipped, nextAt }', '    const now = clock.now() + 1500\n    const { claimed, skipped, nextAt }']],
     drive: (world) => world.clock.sleep(10_000),
   },
   {
