@@ -75,7 +75,7 @@ async function ours(ttlMs, more) {
   }
 }
 
-function process_(role, orders) {
+function spawnRole(role, orders) {
   const child = fork(fileURLToPath(new URL('cron-process.js', import.meta.url)))
   child.send({ do: 'be', role, ...orders })
   return child
@@ -107,7 +107,7 @@ async function etcd(url, ttlMs) {
   let leader
   let wanted
   const start = (name) => {
-    const child = process_('candidate', { url, ttlS: ttlMs / 1000, name })
+    const child = spawnRole('candidate', { url, ttlS: ttlMs / 1000, name })
     nodes.set(name, child)
     child.on('message', (told) => {
       if (told.elected) leader = name
@@ -230,7 +230,7 @@ function raw(path) {
 }
 
 async function started(db) {
-  const child = process_('engine', { db, ttlMs: TTL_MS })
+  const child = spawnRole('engine', { db, ttlMs: TTL_MS })
   const queue = []
   child.on('message', (told) => {
     if (told.error) throw new Error(told.error)

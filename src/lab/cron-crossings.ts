@@ -74,6 +74,6 @@ const EVERY_S: Record<string, number> = { tick: 2, steps: 4 }
 
 function slotsOf(name: string, fromAt: number, toAt: number): number[] {
   const slots: number[] = []
-  for (let at = (Math.floor(fromAt / 1000) + 1) * 1000; at <= toAt; at += 1000) if ((at / 1000) % EVERY_S[name]! === 0) slots.push(at)
+  for (let at = (Math.floor(fromAt / 1000) + 1) * 1000; at <= toAt; at += 1000) if ((at / 1000) % (EVERY_S[name] ?? 1) === 0) slots.push(at)
   return slots
 }

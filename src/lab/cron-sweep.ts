@@ -101,6 +101,6 @@ export async function runCronSeed(seed: number, createEngine?: CronWorldSetup['c
 /** Seconds of the minute that are multiples, counted by hand: every expression of the sweep begins anew each minute. */
 function slotsOf(name: string, fromAt: number, toAt: number): number[] {
   const slots: number[] = []
-  for (let at = (Math.floor(fromAt / 1000) + 1) * 1000; at <= toAt; at += 1000) if (((at / 1000) % 60) % DUE[name]! === 0) slots.push(at)
+  for (let at = (Math.floor(fromAt / 1000) + 1) * 1000; at <= toAt; at += 1000) if (((at / 1000) % 60) % (DUE[name] ?? 1) === 0) slots.push(at)
   return slots
 }
