@@ -117,6 +117,9 @@ describe('an operator', () => {
     const { exit, stderr } = cron(db, 'list')
     expect({ exit, stderr }).toEqual({ exit: 2, stderr: expect.stringMatching(/is the database of another engine/) })
     expect(readFileSync(db).equals(before)).toBe(true)
+    const other = newDb()
+    cron(other, 'add', 'job', '@daily', '--', 'true')
+    expect(resil(['pay', 'serve', '--db', other, '--port', '0'])).toMatchObject({ exit: 2, stderr: expect.stringMatching(/is the database of another engine/) })
   })
 })
 
