@@ -5,8 +5,7 @@
 //                                        └──▶ proxies ◀── bytes to and from a service that echoes
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collected, sockets } from './memory.js'
 
 const AT_A_TIME = 8
 /** A request that the server takes for unfinished is ended after this long, ms. */
@@ -153,18 +152,6 @@ function wrong(answer) {
   }
   return undefined
 }
-
-async function collected() {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc')
-  for (let n = 0; n < 4; n++) {
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    gc()
-  }
-  return process.memoryUsage()
-}
-
-const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCP')).length
 
 /**
  * `modules`: what it needs of resil. Answers how often each status came, memory in bytes at two points, and sockets that are left.

@@ -7,8 +7,7 @@
 //                        └─────── link ◀──────┘
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collected, sockets } from './memory.js'
 
 /** Clients at a time, each with a service and proxies of its own. */
 const AT_A_TIME = 24
@@ -125,18 +124,6 @@ function someToxics(toxics, random) {
     return { type: toxic.name, name: `t${n}`, stream: random.pick(['upstream', 'downstream']), toxicity: random.next() < 0.8 ? 1 : 0.5, attributes }
   })
 }
-
-async function collected() {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc')
-  for (let n = 0; n < 4; n++) {
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    gc()
-  }
-  return process.memoryUsage()
-}
-
-const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCP')).length
 
 /** Writes the pieces, each in a turn of its own, then ends the socket as told. */
 function say(socket, parts, how) {

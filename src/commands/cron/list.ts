@@ -16,20 +16,18 @@ export default class CronList extends BaseCommand<typeof CronList> {
       else {
         const rows = all.map(({ name, paused, next_at, parsed, last, running }) => [
           name,
-          parsed.expr,
-          parsed.zone,
           paused === 1 ? 'PAUSED' : next_at === null ? 'never' : localTime(next_at, parsed.zone),
           running > 0 ? `running${running > 1 ? ` ${running}` : ''}` : last ? stateWords(last.state) : '-',
-          short(jobWords(parsed.job)),
+          parsed.expr,
+          parsed.zone,
+          jobWords(parsed.job),
         ])
-        for (const line of table([['name', 'when', 'zone', 'next', 'last', 'job'], ...rows])) this.answer(line)
+        for (const line of table([['name', 'next', 'last', 'when', 'zone', 'job'], ...rows])) this.answer(short(line, process.stdout.columns ?? Number.POSITIVE_INFINITY))
       }
       return 0
     })
   }
 }
 
-/** What is shown of a job in a table; resil cron show has it whole. */
-const JOB_SHOWN = 40
-
-const short = (words: string) => (words.length > JOB_SHOWN ? `${words.slice(0, JOB_SHOWN - 1)}…` : words)
+/** On a terminal a line is no longer than the terminal; resil cron show has it whole. */
+const short = (line: string, width: number) => (line.length > width ? `${line.slice(0, width - 1)}…` : line)
