@@ -115,9 +115,9 @@ describe('the queue', () => {
       await world.startAll()
       for (let n = 0; n < 3; n++) await world.registry.put(`unknown-${n}`, { expr: '@every 24h', overlap: 'allow', job: { kind: 'command', argv: ['true'] } })
       for (let n = 0; n < 150; n++) await world.registry.trigger(`unknown-${n % 3}`)
-      await world.put('known', '@every 24h', 'ms=0')
-      await world.registry.trigger('known')
-      await world.until((event) => event.type === 'attempt.ended' && event['schedule'] === 'known')
+      await world.put('z-known', '@every 24h', 'ms=0') // behind the others in the order of names too
+      await world.registry.trigger('z-known')
+      await world.until((event) => event.type === 'attempt.ended' && event['schedule'] === 'z-known')
     })())
     expect((await world.live(world.registry.history(1000, 'unknown-0'))).every(({ state }) => state === 'queued')).toBe(true)
     await world.live(world.close())
