@@ -19,7 +19,7 @@ const HEAD = `/**
 import type { Invariant } from './invariant.ts'
 import type { Reporter } from './lab/reporter.ts'
 import type { Toxic } from './proxy/toxic.ts'
-import type { Scenario } from './scenario.ts'
+import type { ScenarioFacts } from './scenario.ts'
 
 export type Loaders<T> = Readonly<Record<string, () => Promise<T>>>
 `
@@ -55,10 +55,10 @@ ${block('export const toxics: Loaders<Toxic> =', lines('proxy/toxics', 'toxic', 
 
 ${block('export const mocks =', mocks)}
 
-export const scenarios: Readonly<Record<Scenario['engine'], Loaders<Scenario>>> = {
+export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<ScenarioFacts>>> = {
 ${perEngine('scenarios', 'scenario')}}
 
-export const invariants: Readonly<Record<Scenario['engine'], Loaders<Invariant>>> = {
+export const invariants: Readonly<Record<ScenarioFacts['engine'], Loaders<Invariant>>> = {
 ${perEngine('invariants', 'invariant')}}
 
 ${block('export const reporters =', lines('lab/reporters', 'reporter'))} satisfies Loaders<Reporter>

@@ -13,7 +13,7 @@
 import type { Invariant } from './invariant.ts'
 import type { Reporter } from './lab/reporter.ts'
 import type { Toxic } from './proxy/toxic.ts'
-import type { Scenario } from './scenario.ts'
+import type { ScenarioFacts } from './scenario.ts'
 
 export type Loaders<T> = Readonly<Record<string, () => Promise<T>>>
 
@@ -53,7 +53,7 @@ export const mocks = {
   resource: () => import('./proxy/mocks/resource.ts'),
 }
 
-export const scenarios: Readonly<Record<Scenario['engine'], Loaders<Scenario>>> = {
+export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<ScenarioFacts>>> = {
   payment: {
     abandon: () => import('./engines/payment/scenarios/abandon.ts').then((unit) => unit.scenario),
     'answer-lost': () => import('./engines/payment/scenarios/answer-lost.ts').then((unit) => unit.scenario),
@@ -106,10 +106,12 @@ export const scenarios: Readonly<Record<Scenario['engine'], Loaders<Scenario>>> 
     'u7-garbage': () => import('./engines/payment/scenarios/u7-garbage.ts').then((unit) => unit.scenario),
   },
   webhook: {},
-  cron: {},
+  cron: {
+    elect: () => import('./engines/cron/scenarios/elect.ts').then((unit) => unit.scenario),
+  },
 }
 
-export const invariants: Readonly<Record<Scenario['engine'], Loaders<Invariant>>> = {
+export const invariants: Readonly<Record<ScenarioFacts['engine'], Loaders<Invariant>>> = {
   payment: {
     'acknowledged-is-durable': () => import('./engines/payment/invariants/acknowledged-is-durable.ts').then((unit) => unit.invariant),
     'answer-matches-ledger': () => import('./engines/payment/invariants/answer-matches-ledger.ts').then((unit) => unit.invariant),
@@ -122,7 +124,21 @@ export const invariants: Readonly<Record<Scenario['engine'], Loaders<Invariant>>
     'within-deadline': () => import('./engines/payment/invariants/within-deadline.ts').then((unit) => unit.invariant),
   },
   webhook: {},
-  cron: {},
+  cron: {
+    'i1-one-row': () => import('./engines/cron/invariants/i1-one-row.ts').then((unit) => unit.invariant),
+    'i10-no-overlap': () => import('./engines/cron/invariants/i10-no-overlap.ts').then((unit) => unit.invariant),
+    'i11-not-early': () => import('./engines/cron/invariants/i11-not-early.ts').then((unit) => unit.invariant),
+    'i12-in-time': () => import('./engines/cron/invariants/i12-in-time.ts').then((unit) => unit.invariant),
+    'i13-one-effect': () => import('./engines/cron/invariants/i13-one-effect.ts').then((unit) => unit.invariant),
+    'i2-every-slot': () => import('./engines/cron/invariants/i2-every-slot.ts').then((unit) => unit.invariant),
+    'i3-every-end': () => import('./engines/cron/invariants/i3-every-end.ts').then((unit) => unit.invariant),
+    'i4-one-success': () => import('./engines/cron/invariants/i4-one-success.ts').then((unit) => unit.invariant),
+    'i5-one-holder': () => import('./engines/cron/invariants/i5-one-holder.ts').then((unit) => unit.invariant),
+    'i6-no-stale-write': () => import('./engines/cron/invariants/i6-no-stale-write.ts').then((unit) => unit.invariant),
+    'i7-one-acts': () => import('./engines/cron/invariants/i7-one-acts.ts').then((unit) => unit.invariant),
+    'i8-zombie-fenced': () => import('./engines/cron/invariants/i8-zombie-fenced.ts').then((unit) => unit.invariant),
+    'i9-steps-once': () => import('./engines/cron/invariants/i9-steps-once.ts').then((unit) => unit.invariant),
+  },
 }
 
 export const reporters = {

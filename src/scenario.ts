@@ -20,11 +20,12 @@ export interface ToxicSpec {
 }
 
 /** The cells of the failure matrix. */
-export type Component = 'client' | 'engine' | 'store' | 'fraud' | 'bank' | 'notification' | 'network'
+export type Component = 'client' | 'engine' | 'store' | 'fraud' | 'bank' | 'notification' | 'network' | 'clock' | 'job'
 export type FailureMode = 'crash' | 'omission' | 'timing' | 'byzantine'
 
-export interface Scenario<Adapter = unknown> {
-  /** kebab-case; also its flag. Acceptance scenarios carry their id: `D1`, `U6`. */
+/** What every scenario says of itself, whatever world it drives. */
+export interface ScenarioFacts {
+  /** kebab-case; also its flag. Acceptance scenarios carry their id: `D1`, `U6`, `C-05`. */
   name: string
   /** A fragment, lower case: what happens and what must come of it. */
   summary: string
@@ -40,8 +41,13 @@ export interface Scenario<Adapter = unknown> {
   nodes?: number
   /** True when it needs to kill or restart the subject, which a service known by URL does not allow. */
   needsProcess?: boolean
-  /** True when it waits for hours, which only virtual time can. */
+  /** True when it waits for hours or begins on a given day, which only virtual time can. */
   takesHours?: boolean
+}
+
+/** One of payments. */
+export interface Scenario<Adapter = unknown> extends ScenarioFacts {
+  engine: 'payment'
   drive(world: World<Adapter>): Promise<void>
 }
 
@@ -70,19 +76,14 @@ export interface StoreFault {
   ms?: number
 }
 
-export interface World<Adapter = unknown> {
+/** What a scenario of any engine can do to its world. */
+export interface Stage {
   /** Scripted time: what the scenario waits on. A key can hold it. */
   readonly clock: Clock
   readonly random: Random
   /** Bound to src `client`. */
   readonly log: Log
-  /** How the subject wants to be spoken to. */
-  readonly adapter: Adapter
-  /** Numbers from the command line: clicks, amountMinor. */
-  readonly options: { clicks: number; amountMinor: number; currency: string }
   readonly nodes: readonly string[]
-  /** One request to the subject (to `node`, or to any that lives). Emits nothing: the client that speaks says what it sent and was told. */
-  send(request: HttpRequest, options: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>>
   /** Puts a fault on a link; the answer takes it away again. It counts as scheduled: it must fire. */
   toxic(spec: ToxicSpec): () => void
   /** Makes a mock lie. It counts as scheduled. */
@@ -114,4 +115,14 @@ export interface World<Adapter = unknown> {
   heal(): Promise<void>
   /** Says something about the run itself, src `lab`. */
   note(type: string, fields?: Fields): void
+}
+
+/** The world of payments: customers on one side, the bank on the other. */
+export interface World<Adapter = unknown> extends Stage {
+  /** How the subject wants to be spoken to. */
+  readonly adapter: Adapter
+  /** Numbers from the command line: clicks, amountMinor. */
+  readonly options: { clicks: number; amountMinor: number; currency: string }
+  /** One request to the subject (to `node`, or to any that lives). Emits nothing: the client that speaks says what it sent and was told. */
+  send(request: HttpRequest, options: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>>
 }

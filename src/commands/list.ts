@@ -1,6 +1,6 @@
 import { Args } from '@oclif/core'
 import { invariants, mocks, scenarios, toxics } from '../catalog.ts'
-import type { Component, FailureMode, Scenario } from '../scenario.ts'
+import type { Component, FailureMode, ScenarioFacts } from '../scenario.ts'
 import { BaseCommand } from './base.ts'
 import type { ExitCode } from './failure.ts'
 import { table } from './text.ts'
@@ -8,7 +8,7 @@ import { table } from './text.ts'
 const KINDS = ['toxics', 'mocks', 'scenarios', 'invariants', 'failures'] as const
 type Kind = (typeof KINDS)[number]
 
-const COMPONENTS: readonly Component[] = ['client', 'engine', 'store', 'fraud', 'bank', 'notification', 'network']
+const COMPONENTS: readonly Component[] = ['client', 'engine', 'store', 'fraud', 'bank', 'notification', 'network', 'clock', 'job']
 const MODES: readonly FailureMode[] = ['crash', 'omission', 'timing', 'byzantine']
 
 /** One thing that resil knows by name; `columns` are shown between its name and its summary. */
@@ -114,7 +114,7 @@ async function invariantItems(): Promise<Item[]> {
   return (await Promise.all(perEngine)).flat()
 }
 
-async function allScenarios(): Promise<{ file: string; unit: Scenario }[]> {
+async function allScenarios(): Promise<{ file: string; unit: ScenarioFacts }[]> {
   const loaders = Object.values(scenarios).flatMap((ofEngine) => Object.entries(ofEngine))
   return Promise.all(loaders.map(async ([file, load]) => ({ file, unit: await load() })))
 }

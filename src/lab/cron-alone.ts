@@ -3,7 +3,9 @@ import type { Clock } from '../clock.ts'
 import { SystemClock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
+import { HttpNetwork } from '../http-client.ts'
 import { serveHttp } from '../http-server.ts'
+import type { Network } from '../network.ts'
 import { Random } from '../random.ts'
 import type { CronSettings } from '../engines/cron/engine.ts'
 import { CronEngine } from '../engines/cron/engine.ts'
@@ -11,10 +13,12 @@ import { migrations } from '../engines/cron/migrations.ts'
 import { Registry } from '../engines/cron/registry.ts'
 import type { SqliteStore } from '../engines/store/sqlite.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
+import type { Store } from '../engines/store/store.ts'
 import { hasTable } from './audit.ts'
 import { hostOf } from './host.ts'
 import { JobNetwork } from './job-network.ts'
 import { jobRunner } from './job-runner.ts'
+import { LabRunner } from './lab-runner.ts'
 
 export interface OpenedCron {
   registry: Registry
@@ -64,13 +68,18 @@ export interface CronNodeOptions {
   env: Record<string, string | undefined>
   settings: Partial<CronSettings>
   probe: boolean
+  /** A node of the laboratory: its boundary, and where its jobs find what they act on. */
+  lab?: { boundary: { store(inner: Store): Store; network(inner: Network): Network }; services: Record<string, string> }
 }
 
 /** Throws what the store and the port refuse, and NODE_NAME_TAKEN. */
-export async function runCronNode({ clock, log, db, node, host, port, env, settings, probe }: CronNodeOptions): Promise<CronNode> {
+export async function runCronNode({ clock, log, db, node, host, port, env, settings, probe, lab }: CronNodeOptions): Promise<CronNode> {
   const opened = await openCron(db, clock)
-  const network = new JobNetwork(clock)
-  const engine = new CronEngine({ clock, random: Random.system(), network, store: opened.store, log, node, incarnation: clock.now(), runner: jobRunner({ clock, env }), host: probe ? hostOf() : undefined }, settings)
+  const wires = lab ? new HttpNetwork({ clock, services: lab.services }) : new JobNetwork(clock)
+  const network = lab ? lab.boundary.network(wires) : wires
+  const runner = lab ? new LabRunner({ clock, network, build: settings.build ?? 1 }) : jobRunner({ clock, env })
+  const store = lab ? lab.boundary.store(opened.store) : opened.store
+  const engine = new CronEngine({ clock, random: Random.system(), network, store, log, node, incarnation: clock.now(), runner, host: probe ? hostOf() : undefined }, settings)
   const stop = new AbortController()
   try {
     const server = await serveHttp(engine.handle, { clock, host, port, log })
@@ -89,12 +98,12 @@ export async function runCronNode({ clock, log, db, node, host, port, env, setti
         stop.abort()
         await ended.catch(() => {}) // told already
         await server.close(0)
-        await network.close()
+        await wires.close()
         await opened.close()
       },
     }
   } catch (error) {
-    await network.close()
+    await wires.close()
     await opened.close()
     throw error
   }

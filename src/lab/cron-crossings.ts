@@ -4,7 +4,7 @@
  */
 import type { CrashPoint } from '../scenario.ts'
 import type { CronWorldSetup } from './cron-world.ts'
-import { auditCron, CronWorld } from './cron-world.ts'
+import { CronWorld, judgeCron } from './cron-world.ts'
 
 export interface Crossing {
   node: string
@@ -39,7 +39,7 @@ async function world(setup: Pick<CronWorldSetup, 'probe' | 'createEngine'>, prep
       await made.startAll()
       await made.clock.sleep(WORK_MS)
       await made.heal(60_000)
-      return auditCron(made, { slots: slotsOf, steps: (name) => (name === 'steps' ? 3 : 0) })
+      return judgeCron(made)
     })(),
   )
   await made.live(made.close())
@@ -68,12 +68,4 @@ export async function cut(crossing: Crossing, how: CutRun['how'], createEngine?:
     })
   })
   return { crossing, how, violations, struck: made.events.some((event) => event.type === (how === 'crash' ? 'node.killed' : 'node.paused') && event.node === node) }
-}
-
-const EVERY_S: Record<string, number> = { tick: 2, steps: 4 }
-
-function slotsOf(name: string, fromAt: number, toAt: number): number[] {
-  const slots: number[] = []
-  for (let at = (Math.floor(fromAt / 1000) + 1) * 1000; at <= toAt; at += 1000) if ((at / 1000) % (EVERY_S[name] ?? 1) === 0) slots.push(at)
-  return slots
 }

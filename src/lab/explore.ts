@@ -19,7 +19,7 @@ import type { Turn } from '../proxy/simulated.ts'
 import type { Plan, Subject } from './plan.ts'
 import type { Loaded, RunOptions } from './run.ts'
 import { load, run } from './run.ts'
-import type { LabWorld } from './world.ts'
+import type { LabStage } from './world.ts'
 
 export type Fault =
   /** The node dies, and lives again after RESTART_MS. */
@@ -158,7 +158,7 @@ async function attempt(plan: Plan, loaded: Loaded, faults: readonly Fault[], opt
   let charges = 0
   /** A charge that the bank has just received: a place to lie once it is seen to be new. */
   let received: { key: string; nth: number; at: number } | undefined
-  let world: LabWorld
+  let world: LabStage
   let broken: unknown
   const trace = createHash('sha256')
 

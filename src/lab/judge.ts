@@ -11,7 +11,7 @@ interface Trial {
 }
 
 /** What an engine says of itself is no evidence; what the laboratory did to it is. */
-const EVIDENCE = new Set(['client', 'proxy', 'mock', 'audit', 'lab'])
+export const EVIDENCE: ReadonlySet<string> = new Set(['client', 'proxy', 'mock', 'audit', 'lab'])
 
 export class Judge {
   readonly #log: EventLog

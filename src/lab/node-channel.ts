@@ -4,6 +4,7 @@ import type { StoreFault } from '../scenario.ts'
 import type { FaultPoint } from './crash.ts'
 
 export interface NodeOrders {
+  engine: 'payment' | 'cron'
   node: string
   incarnation: number
   seed: number
@@ -15,7 +16,8 @@ export interface NodeOrders {
   points: FaultPoint[]
 }
 
-export type ToNode = { start: NodeOrders } | { arm: FaultPoint }
+/** `step` sets the wall clock of the node, by so many ms. */
+export type ToNode = { start: NodeOrders } | { arm: FaultPoint } | { step: number }
 
 export type FromNode =
   | { ready: { port: number } }

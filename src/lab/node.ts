@@ -3,9 +3,11 @@
  * and dies by SIGKILL at the crossing that it was armed with.
  */
 import { writeSync } from 'node:fs'
-import { SystemClock } from '../clock.ts'
+import { NodeClock, SystemClock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
+import type { Log } from '../events.ts'
 import { Random } from '../random.ts'
+import type { CronSettings } from '../engines/cron/engine.ts'
 import { Life } from './crash.ts'
 import type { FromNode, NodeOrders, ToNode } from './node-channel.ts'
 import { DEATH_FD, DRAIN_MS } from './node-channel.ts'
@@ -13,8 +15,9 @@ import { serveEngine } from './serve.ts'
 import type { Served } from './serve.ts'
 import { loadEngine } from './units.ts'
 
-const clock = new SystemClock()
-let served: Served | undefined
+/** The machine's, that somebody may set. */
+const clock = new NodeClock(new SystemClock())
+let served: Pick<Served, 'close'> | undefined
 let life: Life | undefined
 
 function send(message: FromNode): void {
@@ -35,10 +38,12 @@ async function start(orders: NodeOrders): Promise<void> {
       process.kill(process.pid, 'SIGKILL')
     },
   })
-  served = await serveEngine({
+  const log: Log = { emit: (type, fields = {}) => send({ event: { type, fields, at: clock.now() } }) }
+  if (orders.engine === 'cron') return startCron(orders, log)
+  const engine = await serveEngine({
     clock,
     random: Random.seeded(orders.seed).fork(`node/${orders.node}/${orders.incarnation}`),
-    log: { emit: (type, fields = {}) => send({ event: { type, fields, at: clock.now() } }) },
+    log,
     node: orders.node,
     incarnation: orders.incarnation,
     db: orders.db,
@@ -48,27 +53,37 @@ async function start(orders: NodeOrders): Promise<void> {
     createEngine: await loadEngine(orders.module),
     boundary: life,
   })
-  served.failed.catch((error: unknown) => {
-    fail(error)
-    process.disconnect()
-  })
-  send({ ready: { port: served.port } })
+  served = engine
+  engine.failed.catch(giveUp)
+  send({ ready: { port: engine.port } })
+}
+
+async function startCron(orders: NodeOrders, log: Log): Promise<void> {
+  const { runCronNode } = await import('./cron-alone.ts')
+  const settings = orders.settings as Partial<CronSettings>
+  const node = await runCronNode({ clock, log, db: orders.db, node: orders.node, host: '127.0.0.1', port: orders.port, env: {}, settings, probe: true, lab: { boundary: life!, services: orders.services } })
+  served = { close: () => node.close() }
+  node.ended.then(() => process.disconnect(), giveUp)
+  send({ ready: { port: Number(new URL(node.url).port) } })
+}
+
+function giveUp(error: unknown): void {
+  fail(error)
+  if (process.connected) process.disconnect()
 }
 
 process.on('message', (message: ToNode) => {
   if ('start' in message) {
-    start(message.start).catch((error: unknown) => {
-      fail(error)
-      process.disconnect()
-    })
+    start(message.start).catch(giveUp)
     return
   }
+  if ('step' in message) return clock.step(message.step)
   life?.arm(message.arm)
   send({ armed: true })
 })
 
 process.on('SIGTERM', () => {
-  void (served?.close(DRAIN_MS) ?? Promise.resolve()).catch(fail).finally(() => process.disconnect())
+  void (served?.close(DRAIN_MS) ?? Promise.resolve()).catch(fail).finally(() => process.connected && process.disconnect())
 })
 // Ctrl-C goes to the whole group of processes; the laboratory decides when a node ends.
 process.on('SIGINT', () => {})

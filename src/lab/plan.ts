@@ -22,7 +22,12 @@ export interface Plan {
   toxics: readonly ToxicSpec[]
   /** Invariants on top of the scenario's own. */
   invariants: readonly string[]
-  options: { clicks: number; amountMinor: number; currency: string }
+  /** What is paid, where payments are made. */
+  options?: { clicks: number; amountMinor: number; currency: string }
+  /** Nodes of a scheduler, when not as many as the scenario says. */
+  nodes?: number
+  /** Every node of a scheduler fires: there is no election. */
+  leaderless?: boolean
   /** How a service known by URL wants to be spoken to; our own face when absent. */
   face?: Face
   /** Where the mock bank listens for a service known by URL, by mock name; 0 takes a free port. */

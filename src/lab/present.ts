@@ -11,13 +11,16 @@ import type { Ending, Paper, Reporter, Reporting } from './reporter.ts'
 import { Witnesses } from './reporter.ts'
 import { finalBlock } from './reporters/plain.ts'
 import type { Hold, Result } from './run.ts'
-import { run, runId } from './run.ts'
+import { KEYS, run, runId } from './run.ts'
+import { loadScenario } from './units.ts'
 
 /** How long a finished screen stays when nobody touches a key, ms. */
 const LINGER_MS = 10_000
 
 /** A simulated run on a screen never waits longer than this between two events, ms of the reader's time. */
 const LONGEST_PACE_MS = 700
+
+const COMMAND = { payment: 'resil pay', cron: 'resil cron elect' } as const
 
 export type Look = 'screen' | 'plain' | 'json' | 'quiet'
 
@@ -68,6 +71,7 @@ export async function present(plan: Plan, presentation: Presentation): Promise<R
 }
 
 async function onScreen(plan: Plan, id: string, { out, input, colour, signal, interrupt }: Presentation, sinks: readonly Sink[]): Promise<Result> {
+  const { engine } = await loadScenario(plan.scenario)
   const { showScreen } = await import('./reporters/screens/screen.tsx')
   const clock = new SystemClock()
   const feed = new Feed()
@@ -93,7 +97,8 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
     colour,
     clock,
     signal,
-    title: `resil pay  ${plan.scenario}`,
+    title: `${COMMAND[engine]}  ${plan.scenario}`,
+    layout: engine === 'cron' ? 'cron' : 'story',
     lingerMs: LINGER_MS,
     subscribe: (sink) => feed.read(sink),
     ended: running.then(
@@ -109,7 +114,7 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
           hold?.pause(gate.closed)
         },
       },
-      f: { label: "drop the bank's next answer", press: () => hold?.inject() },
+      ...Object.fromEntries(Object.entries(KEYS[engine]).map(([key, label]) => [key, { label, press: () => hold?.press(key) }])),
     },
     save: (kind, content) => {
       const file = join(RUNS_FOLDER, `${id}.${kind}`)

@@ -70,7 +70,7 @@ export function readRecording(run: string, folder = RUNS_FOLDER): Recording {
 }
 
 function isPlan(plan: Plan | undefined): plan is Plan {
-  return typeof plan?.scenario === 'string' && (plan.mode === 'sim' || plan.mode === 'wire') && typeof plan.seed === 'number' && typeof plan.subject?.kind === 'string' && Array.isArray(plan.toxics) && Array.isArray(plan.invariants) && typeof plan.options?.clicks === 'number'
+  return typeof plan?.scenario === 'string' && (plan.mode === 'sim' || plan.mode === 'wire') && typeof plan.seed === 'number' && typeof plan.subject?.kind === 'string' && Array.isArray(plan.toxics) && Array.isArray(plan.invariants) && (plan.options === undefined || typeof plan.options.clicks === 'number')
 }
 
 /** The file of the latest run. Throws NO_SUCH_RUN. */

@@ -37,8 +37,8 @@ export async function replay({ plan, events }: Recording, options: { sinks?: rea
 }
 
 function press(hold: Hold, key: Event): void {
-  if (key['key'] === 'f') hold.inject()
-  else hold.pause(key['does'] === 'hold the script')
+  if (key['key'] === 'p') hold.pause(key['does'] === 'hold the script')
+  else hold.press(String(key['key']))
 }
 
 /** A key is pressed between two timers: when time is about to jump away from the moment at which it was pressed, and everything before it has been said. */

@@ -93,8 +93,9 @@ export class SimulatedBody implements Body {
     return this.#node(node).life?.dead === false
   }
 
-  async start(node: string): Promise<void> {
-    const { log, random, store, createEngine, settings, probe } = this.#setup
+  async start(node: string, own: Record<string, unknown> = {}): Promise<void> {
+    const { log, random, store, createEngine, probe } = this.#setup
+    const settings = { ...this.#setup.settings, ...own }
     const at = this.#node(node)
     const incarnation = ++at.incarnation
     const clock = new NodeClock(this.clock, this.#setup.clockOf?.(node))
@@ -177,9 +178,15 @@ export class SimulatedBody implements Body {
     this.#setup.log.emit('lab', 'node.resumed', { incarnation: at.incarnation }, node)
   }
 
-  /** The wall clock of a node's present life is set, by `ms` forward or back. */
   step(node: string, ms: number): void {
     this.#node(node).clock?.step(ms)
+    this.#setup.log.emit('lab', 'clock.stepped', { ms }, node)
+  }
+
+  /** How far a node's wall clock is ahead of the world's, ms. */
+  aheadMs(node: string): number {
+    const { clock } = this.#node(node)
+    return clock ? clock.now() - this.clock.now() : 0
   }
 
   arm(node: string, point: FaultPoint): void {

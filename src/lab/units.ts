@@ -7,9 +7,11 @@ import type { CreateEngine } from '../engines/engine.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
 import type { Invariant } from '../invariant.ts'
 import type { Toxic } from '../proxy/toxic.ts'
+import type { CronScenario } from '../engines/cron/stage.ts'
 import type { Scenario } from '../scenario.ts'
 
 export type PaymentScenario = Scenario<PaymentAdapter>
+export type AnyScenario = PaymentScenario | CronScenario
 
 let toxics: Promise<Record<string, Toxic>> | undefined
 
@@ -19,28 +21,44 @@ export function loadToxics(): Promise<Record<string, Toxic>> {
 }
 
 /** All scenarios, in the catalog's order. */
-export async function loadScenarios(): Promise<PaymentScenario[]> {
-  return Promise.all(Object.values(catalog.scenarios.payment).map((load) => load() as Promise<PaymentScenario>))
+export async function loadScenarios(): Promise<AnyScenario[]> {
+  return Promise.all(Object.values(catalog.scenarios).flatMap((ofEngine) => Object.values(ofEngine).map((load) => load() as Promise<AnyScenario>)))
 }
 
-/** By name (or acceptance id, in any case), or a file that exports `scenario`. Throws UNKNOWN_SCENARIO with near matches. */
-export async function loadScenario(name: string): Promise<PaymentScenario> {
-  if (isFile(name)) return (await loadFile<{ scenario: PaymentScenario }>(name, 'scenario')).scenario
-  const all = await loadScenarios()
+/** By name (or acceptance id, in any case), or a file that exports `scenario`; of one engine when it is given. Throws UNKNOWN_SCENARIO with near matches. */
+export async function loadScenario<Engine extends AnyScenario['engine'] = AnyScenario['engine']>(name: string, engine?: Engine): Promise<AnyScenario & { engine: Engine }> {
+  type Wanted = AnyScenario & { engine: Engine }
+  const fits = (scenario: AnyScenario): scenario is Wanted => engine === undefined || scenario.engine === engine
+  const all = (await loadScenarios()).filter(fits)
+  const hint = `there are ${all.map((scenario) => scenario.name).join(', ')}`
+  if (isFile(name)) {
+    const { scenario } = await loadFile<{ scenario: AnyScenario }>(name, 'scenario')
+    if (fits(scenario)) return scenario
+    throw new ResilError('UNKNOWN_SCENARIO', `${name} is a scenario of the engine ${scenario.engine}, not of ${engine}`, hint)
+  }
   const found = all.find((scenario) => scenario.name.toLowerCase() === name.toLowerCase())
   if (found) return found
-  throw new ResilError('UNKNOWN_SCENARIO', `there is no scenario "${name}"`, `there are ${all.map((scenario) => scenario.name).join(', ')}`)
+  throw new ResilError('UNKNOWN_SCENARIO', `there is no scenario "${name}"`, hint)
 }
 
-export async function loadInvariants(names: readonly string[]): Promise<Invariant[]> {
+export async function loadInvariants(engine: AnyScenario['engine'], names: readonly string[]): Promise<Invariant[]> {
+  const ours = catalog.invariants[engine]
   return Promise.all(
     names.map(async (name) => {
       if (isFile(name)) return (await loadFile<{ invariant: Invariant }>(name, 'invariant')).invariant
-      const load = catalog.invariants.payment[name]
-      if (!load) throw new ResilError('UNKNOWN_INVARIANT', `there is no invariant "${name}"`, `there are ${Object.keys(catalog.invariants.payment).join(', ')}`)
+      const load = ours[name]
+      if (!load) throw new ResilError('UNKNOWN_INVARIANT', `there is no invariant "${name}"`, `there are ${Object.keys(ours).join(', ')}`)
       return load()
     }),
   )
+}
+
+let cronInvariants: Promise<Invariant[]> | undefined
+
+/** All of the scheduler's. */
+export function loadCronInvariants(): Promise<Invariant[]> {
+  cronInvariants ??= loadInvariants('cron', Object.keys(catalog.invariants.cron))
+  return cronInvariants
 }
 
 /** The reference engine, or the one that a file exports as `createEngine`. */

@@ -103,6 +103,7 @@ export async function openUp({ log, clock, seed, port, db, toxics }: UpPlan): Pr
     toxics: known,
     mocks: openMocks(clock, random, log.from('mock')),
     subject: { kind: 'reference' },
+    engine: 'payment',
     settings: {},
     nodes: [NODE],
     db,

@@ -42,6 +42,7 @@ export interface WireSetup {
   toxics: Record<string, Toxic>
   mocks: Record<string, Mock>
   subject: Subject
+  engine: 'payment' | 'cron'
   settings: Record<string, unknown>
   nodes: readonly string[]
   db: string | undefined
@@ -127,7 +128,7 @@ export class WireBody implements Body {
     this.mortal = setup.subject.kind !== 'url'
     this.clients = { call: (service, request, options) => this.#call(service, request, options) }
     this.#folder = setup.db === undefined && this.mortal ? mkdtempSync(join(tmpdir(), 'resil-')) : undefined
-    this.#db = setup.db ?? join(this.#folder ?? '', 'payments.db')
+    this.#db = setup.db ?? join(this.#folder ?? '', setup.engine === 'cron' ? 'cron.db' : 'payments.db')
     for (const node of setup.nodes) {
       this.#nodes.set(node, { incarnation: setup.livesBefore ?? 0, child: undefined, exited: Promise.resolve(), ending: undefined, port: 0, link: undefined, network: undefined, points: [], answers: 0, deathsByAnswer: [], armed: Promise.resolve() })
     }
@@ -165,6 +166,16 @@ export class WireBody implements Body {
     return [...this.#links.values()]
   }
 
+  /** The database file of the nodes. */
+  get db(): string {
+    return this.#db
+  }
+
+  step(name: string, ms: number): void {
+    this.#node(name).child?.send({ step: ms } satisfies ToNode)
+    this.#setup.log.emit('lab', 'clock.stepped', { ms }, name)
+  }
+
   alive(node: string): boolean {
     return !this.mortal || this.#node(node).child !== undefined
   }
@@ -174,12 +185,13 @@ export class WireBody implements Body {
     return `http://127.0.0.1:${this.#node(node).link?.address.port ?? 0}`
   }
 
-  async start(name: string): Promise<void> {
-    const { log, seed, settings, subject, clock } = this.#setup
+  async start(name: string, own: Record<string, unknown> = {}): Promise<void> {
+    const { log, seed, subject, clock } = this.#setup
+    const settings = { ...this.#setup.settings, ...own }
     const node = this.#node(name)
     const incarnation = ++node.incarnation
     const services = Object.fromEntries(Object.keys(this.#setup.mocks).map((mock) => [mock, `http://127.0.0.1:${this.#links.get(mock)!.address.port}`]))
-    const orders: NodeOrders = { node: name, incarnation, seed, db: this.#db, port: node.port, services, settings, module: subject.kind === 'module' ? resolve(subject.file) : undefined, points: node.points.splice(0) }
+    const orders: NodeOrders = { engine: this.#setup.engine, node: name, incarnation, seed, db: this.#db, port: node.port, services, settings, module: subject.kind === 'module' ? resolve(subject.file) : undefined, points: node.points.splice(0) }
 
     const child = fork(fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/lab/node.js' : './node.js', import.meta.url)), { stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'], execArgv: [] })
     node.child = child
@@ -219,8 +231,8 @@ export class WireBody implements Body {
     node.exited = new Promise((resolveExit) => child.once('close', (code, signal) => resolveExit(this.#ended(name, child, incarnation, site, code, signal, refused, lastWords))))
     node.port = await ready
     if (!node.link) {
-      node.link = await this.#link(serviceOf(name), { port: name === 'n1' ? (this.#setup.port ?? 0) : 0 }, node.port)
-      node.network = new HttpNetwork({ clock, services: { [serviceOf(name)]: this.url(name) } })
+      node.link = await this.#link(this.#service(name), { port: name === 'n1' ? (this.#setup.port ?? 0) : 0 }, node.port)
+      node.network = new HttpNetwork({ clock, services: { [this.#service(name)]: this.url(name) } })
     } else {
       await node.link.setEnabled(true)
     }
@@ -294,7 +306,7 @@ export class WireBody implements Body {
   }
 
   async #call(service: string, request: HttpRequest, options: CallOptions): Promise<Outcome<HttpResponse>> {
-    const [name, node] = [...this.#nodes].find(([candidate]) => serviceOf(candidate) === service) ?? []
+    const [name, node] = [...this.#nodes].find(([candidate]) => this.#service(candidate) === service) ?? []
     assert(name !== undefined && node?.network, `${service} has begun`)
     await node.armed
     const outcome = await node.network.call(service, request, options)
@@ -336,6 +348,10 @@ export class WireBody implements Body {
     const bug = new Error(`node ${name} ended by itself (${signal ?? code}): ${lastWords}`)
     if (onLost) onLost(name, signal === 'SIGKILL' ? undefined : bug)
     else this.#bug ??= bug
+  }
+
+  #service(node: string): string {
+    return serviceOf(node, this.#setup.engine === 'cron' ? 'cron' : 'payments')
   }
 
   #node(name: string): WireNode {

@@ -8,7 +8,7 @@ import type { Event, EventLog, Fields, Log } from '../events.ts'
 import type { Finding } from '../invariant.ts'
 import type { HttpRequest, HttpResponse, Network, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
-import type { CrashPoint, StoreFault, ToxicSpec, World } from '../scenario.ts'
+import type { CrashPoint, Stage, StoreFault, ToxicSpec, World } from '../scenario.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
 import type { Mock } from '../proxy/mock.ts'
 import { bank, typicalLatency as bankLatency } from '../proxy/mocks/bank.ts'
@@ -28,12 +28,14 @@ export interface Body {
   readonly links: readonly HostileLink[]
   /** False for a subject that cannot be killed. */
   readonly mortal: boolean
-  /** Begins a new life; resolves when it can be spoken to. */
-  start(node: string): Promise<void>
+  /** Begins a new life; resolves when it can be spoken to. `settings` are this life's own, on top of the run's. */
+  start(node: string, settings?: Record<string, unknown>): Promise<void>
   kill(node: string, site: string): Promise<void>
   terminate(node: string): Promise<void>
   pause(node: string): void
   resume(node: string): void
+  /** The wall clock of a node's present life is set, by `ms` forward or back. */
+  step(node: string, ms: number): void
   alive(node: string): boolean
   /** Dies, or has its store spoilt, at a crossing of its present or next life. */
   arm(node: string, point: FaultPoint): void
@@ -54,20 +56,18 @@ export function openMocks(clock: Clock, random: Random, log: Log, quick = false)
 }
 
 /** The service name, and so the link's, of a node: `payments` for the first, `payments-2` for the second. */
-export function serviceOf(node: string): string {
+export function serviceOf(node: string, service = 'payments'): string {
   const n = Number(node.slice(1))
-  return n === 1 ? 'payments' : `payments-${n}`
+  return n === 1 ? service : `${service}-${n}`
 }
 
 /** Wraps what a mock answers, e.g. to look into a store first. */
 export type Around = (name: string, service: Service) => Service
 
-export interface WorldSetup {
+export interface StageSetup {
   body: Body
   log: EventLog
   random: Random
-  adapter: PaymentAdapter
-  options: { clicks: number; amountMinor: number; currency: string }
   nodes: readonly string[]
   mocks: Record<string, Mock>
   /** Scripted time; the body's clock, unless a key may hold it. */
@@ -80,14 +80,13 @@ interface Scheduled {
   fired(): boolean
 }
 
-export class LabWorld implements World<PaymentAdapter> {
+/** What worlds of all engines share: faults, deaths, expectations. */
+export class LabStage implements Stage {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  readonly adapter: PaymentAdapter
-  readonly options: WorldSetup['options']
   readonly nodes: readonly string[]
-  readonly #body: Body
+  protected readonly body: Body
   readonly #events: EventLog
   readonly #mocks: Record<string, Mock>
   readonly #scheduled: Scheduled[] = []
@@ -95,16 +94,19 @@ export class LabWorld implements World<PaymentAdapter> {
   readonly #down = new Set<string>()
   readonly #expected = new Map<string, Finding>()
 
-  constructor({ body, log, random, adapter, options, nodes, mocks, script }: WorldSetup) {
-    this.#body = body
+  constructor({ body, log, random, nodes, mocks, script }: StageSetup) {
+    this.body = body
     this.#events = log
     this.#mocks = mocks
     this.clock = script
     this.random = random.fork('scenario')
     this.log = log.from('client')
-    this.adapter = adapter
-    this.options = options
     this.nodes = nodes
+  }
+
+  /** Nodes that stand still. */
+  get paused(): ReadonlySet<string> {
+    return this.#paused
   }
 
   /** Scheduled faults that never happened. */
@@ -112,13 +114,8 @@ export class LabWorld implements World<PaymentAdapter> {
     return this.#scheduled.filter((fault) => !fault.fired()).map((fault) => fault.name)
   }
 
-  async send(request: HttpRequest, { timeoutMs, node }: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>> {
-    const to = node ?? this.nodes.find((name) => this.#body.alive(name)) ?? this.nodes[0]!
-    return this.#body.clients.call(serviceOf(to), request, { timeoutMs })
-  }
-
   toxic(spec: ToxicSpec): () => void {
-    const link = this.#body.link(spec.link)
+    const link = this.body.link(spec.link)
     const rule: Rule = link.rules.add(spec)
     this.#scheduled.push({ name: `${spec.link}:${rule.name}`, fired: () => rule.hits > 0 })
     return () => void link.rules.remove(rule.name)
@@ -137,19 +134,19 @@ export class LabWorld implements World<PaymentAdapter> {
 
   down(link: string): void {
     this.#down.add(link)
-    void this.#body.link(link).setEnabled(false)
+    void this.body.link(link).setEnabled(false)
     this.note('link.downed', { link })
   }
 
   up(link: string): void {
     this.#down.delete(link)
-    void this.#body.link(link).setEnabled(true)
+    void this.body.link(link).setEnabled(true)
     this.note('link.raised', { link })
   }
 
   async kill(node = this.nodes[0]!): Promise<void> {
     this.#mortal()
-    await this.#body.kill(node, 'scenario')
+    await this.body.kill(node, 'scenario')
   }
 
   killAt(point: CrashPoint, node = this.nodes[0]!): void {
@@ -160,7 +157,7 @@ export class LabWorld implements World<PaymentAdapter> {
       if (event.type === 'node.killed' && event.node === node && event['site'] === `${point.site}:${point.when}`) fired = true
     })
     this.#scheduled.push({ name: `${node} ${name}`, fired: () => fired })
-    this.#body.arm(node, point)
+    this.body.arm(node, point)
   }
 
   spoil(fault: StoreFault, node = this.nodes[0]!): void {
@@ -170,28 +167,28 @@ export class LabWorld implements World<PaymentAdapter> {
       if (event.type === 'store.spoilt' && event.node === node && event['site'] === fault.site && event['how'] === fault.how) fired = true
     })
     this.#scheduled.push({ name: `${node} ${fault.site}#${fault.nth}:${fault.how}`, fired: () => fired })
-    this.#body.arm(node, fault)
+    this.body.arm(node, fault)
   }
 
   async restart(node = this.nodes[0]!): Promise<void> {
     this.#mortal()
-    if (!this.#body.alive(node)) await this.#body.start(node)
+    if (!this.body.alive(node)) await this.body.start(node)
   }
 
   async terminate(node = this.nodes[0]!): Promise<void> {
     this.#mortal()
-    await this.#body.terminate(node)
+    await this.body.terminate(node)
   }
 
   pause(node = this.nodes[0]!): void {
     this.#mortal()
     this.#paused.add(node)
-    this.#body.pause(node)
+    this.body.pause(node)
   }
 
   resume(node = this.nodes[0]!): void {
     this.#paused.delete(node)
-    this.#body.resume(node)
+    this.body.resume(node)
   }
 
   until(wanted: (event: Event) => boolean, timeoutMs: number): Promise<Event | undefined> {
@@ -201,7 +198,7 @@ export class LabWorld implements World<PaymentAdapter> {
         stop()
         resolve(event)
       }
-      const cancel = this.#body.clock.after(timeoutMs, () => done(undefined))
+      const cancel = this.body.clock.after(timeoutMs, () => done(undefined))
       const stop = this.#events.subscribe((event) => {
         if (wanted(event)) done(event)
       })
@@ -229,11 +226,11 @@ export class LabWorld implements World<PaymentAdapter> {
   }
 
   async heal(): Promise<void> {
-    for (const link of this.#body.links) link.rules.removeAll()
+    for (const link of this.body.links) link.rules.removeAll()
     for (const mock of Object.values(this.#mocks)) mock.heal()
     for (const link of [...this.#down]) this.up(link)
     for (const node of [...this.#paused]) this.resume(node)
-    if (this.#body.mortal) for (const node of this.nodes) await this.restart(node)
+    if (this.body.mortal) for (const node of this.nodes) await this.restart(node)
     this.note('world.healed')
   }
 
@@ -242,6 +239,23 @@ export class LabWorld implements World<PaymentAdapter> {
   }
 
   #mortal(): void {
-    if (!this.#body.mortal) throw new ResilError('SUBJECT_NOT_OURS', 'a service known by its URL cannot be killed or restarted', 'choose a scenario that does not need it, or let resil start the service')
+    if (!this.body.mortal) throw new ResilError('SUBJECT_NOT_OURS', 'a service known by its URL cannot be killed or restarted', 'choose a scenario that does not need it, or let resil start the service')
+  }
+}
+
+/** The world of payments. */
+export class PaymentWorld extends LabStage implements World<PaymentAdapter> {
+  readonly adapter: PaymentAdapter
+  readonly options: World['options']
+
+  constructor(setup: StageSetup & { adapter: PaymentAdapter; options: World['options'] }) {
+    super(setup)
+    this.adapter = setup.adapter
+    this.options = setup.options
+  }
+
+  async send(request: HttpRequest, { timeoutMs, node }: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>> {
+    const to = node ?? this.nodes.find((name) => this.body.alive(name)) ?? this.nodes[0]!
+    return this.body.clients.call(serviceOf(to), request, { timeoutMs })
   }
 }

@@ -90,7 +90,7 @@ it('keys that were pressed are pressed again behind the same event', async () =>
     pace: (at) => {
       if (hold && presses === 0 && at > 30) {
         presses++
-        hold.inject()
+        hold.press('f')
         hold.pause(true)
       } else if (hold && presses === 1 && at > 300) {
         presses++

@@ -191,7 +191,7 @@ export class Elector {
   }
 
   async #lead(signal: AbortSignal): Promise<void> {
-    const { clock, random, store, ttlMs } = this.#setup
+    const { clock, random, store, log, ttlMs } = this.#setup
     const renewMs = this.#unanswered ? ttlMs / 20 : (ttlMs / 3) * (0.9 + 0.2 * random.next())
     await clock.sleep(Math.min(renewMs, Math.max(1, this.trustedMs)), signal)
     if (signal.aborted || this.#epoch === undefined) return
@@ -212,7 +212,10 @@ export class Elector {
     )
     this.#unanswered = renewed === undefined
     if (renewed?.length === 0) this.#lose('superseded')
-    else if (renewed && this.#epoch === epoch) this.#trustedUntil = asked + TRUST * ttlMs
+    else if (renewed && this.#epoch === epoch) {
+      this.#trustedUntil = asked + TRUST * ttlMs
+      log.emit('leader.renewed', { epoch, trustedMs: Math.round(this.trustedMs) })
+    }
   }
 
   #lose(why: string): void {

@@ -9,7 +9,7 @@ import { loadScenarios } from '../../../src/lab/units.ts'
 
 const SEEDS = Array.from({ length: 20 }, (_, n) => n + 1)
 
-const scenarios = await loadScenarios()
+const scenarios = (await loadScenarios()).filter((scenario) => scenario.engine === 'payment')
 
 const planOf = (scenario: string, seed: number): Plan => ({
   scenario,

@@ -9,11 +9,14 @@ import { span } from './lines.ts'
 import type { Frame } from './parts.ts'
 import { head } from './parts.ts'
 import { paymentLines, STORY_ORDERS } from './payment.ts'
+import * as cron from '../../../engines/cron/view.ts'
+import type { CronView } from '../../../engines/cron/view.ts'
+import { cronLines } from './cron.ts'
 import { BARS, proxyHead, proxyLines } from './proxy.ts'
 import { worldLines } from './world.ts'
 
-/** `story` of a run, which turns into the table of payments when many pay; `world` that stays open; `proxy` that is watched from outside. */
-export type Layout = 'story' | 'world' | 'proxy'
+/** `story` of a run, which turns into the table of payments when many pay; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */
+export type Layout = 'story' | 'world' | 'proxy' | 'cron'
 
 interface Drawing<View> {
   empty(): View
@@ -96,8 +99,24 @@ const watched: Drawing<ProxyView> = {
   ],
 }
 
+const schedulers: Drawing<CronView> = {
+  empty: cron.empty,
+  fold: cron.fold,
+  ms: ({ t }) => t,
+  runs: ({ ended, started, mode }) => started && !ended && mode !== 'sim',
+  events: ({ events }) => events,
+  head,
+  lines: cronLines,
+  words: world.words,
+  legend: [
+    [span('   '), span('████░░', 'work'), span(' what is left of the lease   '), span('LEADER', 'good'), span(' trusts itself and acts   '), span('ZOMBIE', 'loud'), span(' believes that it leads, and stands still')],
+    [span('   epoch: grows with every election; a write of an older one is refused   token: the same for each attempt of a tick')],
+  ],
+}
+
 export const reels: Record<Layout, () => Reel> = {
   story: () => reelOf({ ...world, lines: (view, frame) => (view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
   world: () => reelOf(world),
   proxy: () => reelOf(watched),
+  cron: () => reelOf(schedulers),
 }

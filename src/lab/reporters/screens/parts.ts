@@ -1,7 +1,6 @@
 /** What all screens are made of: head and foot, the list of events, and how sections share the rows there are. */
 import type { Event } from '../../../events.ts'
-import type { PaymentView } from '../../../engines/payment/view.ts'
-import { story } from '../../../engines/payment/view.ts'
+import type { Verdict, Violation } from '../../../invariant.ts'
 import type { Tone } from '../../sentence.ts'
 import { sentence, stamp } from '../../sentence.ts'
 import type { Line, Look, Span } from './lines.ts'
@@ -20,6 +19,21 @@ export interface Frame {
   hint: Line
   /** Faults that a key switches. */
   switches: readonly { key: string; label: string; link: string; toxic: string; on: boolean | undefined }[]
+}
+
+/** What the view of every run knows, of whatever engine. */
+export interface RunView {
+  readonly mode: string
+  readonly seed: string
+  /** Null while the run goes on; `violated` as soon as something is. */
+  readonly verdict: Verdict | null
+  readonly ended: boolean
+  /** As it was told at the end. */
+  readonly story: string
+  readonly again: string
+  readonly unfired: readonly string[]
+  readonly invariants: readonly { readonly invariant: string; readonly verdict: Verdict | null; readonly looked: string; readonly violations: readonly Violation[] }[]
+  readonly events: readonly Event[]
 }
 
 export interface Section {
@@ -59,7 +73,7 @@ export function short(id: string): string {
 }
 
 /** On one line, or on two where one is too narrow. */
-export function head(view: PaymentView, { title, columns, now }: Frame): Line[] {
+export function head(view: RunView, { title, columns, now }: Frame): Line[] {
   const facts = [view.mode, view.seed === '' ? '' : `seed ${view.seed}`, stamp(now)].filter((fact) => fact !== '')
   const badge =
     view.verdict === 'violated' ? span(' VIOLATED ', 'loud')
@@ -82,8 +96,8 @@ export function headOf(title: string, facts: readonly string[], badge: Span, col
 export const rule = (columns: number): Line => [span('─'.repeat(columns), 'quiet')]
 
 /** What happened to the money, what each invariant looked at, and the line that makes the run again. */
-export function foot(view: PaymentView, { columns, hint }: Frame): Section[] {
-  const told = view.ended ? view.story : story(view)
+export function foot(view: RunView, soFar: string, { columns, hint }: Frame): Section[] {
+  const told = view.ended ? view.story : soFar
   const look: Look = view.verdict === 'violated' ? 'bad' : view.verdict === 'undecided' ? 'doubt' : 'title'
   const sections: Section[] = [{ rank: 7, lines: [rule(columns)] }, { rank: 0, lines: wrap(line(' ', span(told, look)), columns - 1, 1) }]
 
@@ -166,9 +180,9 @@ export function stack(sections: Section[], rows: number): Line[] {
 
 export const blank = (): Section => ({ rank: 9, lines: [[span(' ')]] })
 
-/** Draws sections into the frame, between the head and the foot of a run. */
-export function compose(view: PaymentView, frame: Frame, above: Section[]): Line[] {
-  return arrange({ head: head(view, frame), above, foot: foot(view, frame), events: view.events }, frame)
+/** Draws sections into the frame, between the head and the foot of a run; `soFar` is its story while it goes on. */
+export function compose(view: RunView, soFar: string, frame: Frame, above: Section[]): Line[] {
+  return arrange({ head: head(view, frame), above, foot: foot(view, soFar, frame), events: view.events }, frame)
 }
 
 /** Rows of the list that the reader walks, with the chosen event's fields. */

@@ -3,7 +3,7 @@
  * and what was told, what the engine believes and what the bank's ledger says, one under the other.
  */
 import type { Click, ExchangeLine, HopLine, OrderLine, PaymentLine, PaymentView, Strike } from '../../../engines/payment/view.ts'
-import { BELIEVED, budget, differences, money, standing, TOLD, toldFalse } from '../../../engines/payment/view.ts'
+import { BELIEVED, TOLD, budget, differences, money, standing, story, toldFalse } from '../../../engines/payment/view.ts'
 import { chargeState } from '../../../engines/payment/machine.ts'
 import { span as length, stamp } from '../../sentence.ts'
 import type { Scale } from './lanes.ts'
@@ -21,7 +21,7 @@ const LEDGER_SHOWN = 6
 
 export function paymentLines(view: PaymentView, frame: Frame): Line[] {
   const { columns } = frame
-  if (columns < NARROW) return compose(view, frame, [{ rank: 3, lines: truth(view, columns) }])
+  if (columns < NARROW) return compose(view, story(view), frame, [{ rank: 3, lines: truth(view, columns) }])
   const sections: Section[] = []
   const orders = [...view.orders.values()].slice(-STORY_ORDERS)
   const drawing = drawingOf(view, frame)
@@ -36,7 +36,7 @@ export function paymentLines(view: PaymentView, frame: Frame): Line[] {
   const faulty = faults(view, frame)
   if (faulty.length > 0) sections.push(blank(), { rank: 6, lines: faulty })
   if (orders.length > 0) sections.push(blank(), { rank: 2, lines: truth(view, columns) })
-  return compose(view, frame, sections)
+  return compose(view, story(view), frame, sections)
 }
 
 // ── drawn to scale ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,6 @@
 /** The screen of a world that stays open: services and where they are, links and their faults, the latest payments, what it came to so far. */
 import type { OrderLine, PaymentView } from '../../../engines/payment/view.ts'
-import { BELIEVED, differences, fateOf, money, standing, TOLD, toldFalse, truthOf } from '../../../engines/payment/view.ts'
+import { BELIEVED, TOLD, differences, fateOf, money, standing, story, toldFalse, truthOf } from '../../../engines/payment/view.ts'
 import { span as length } from '../../sentence.ts'
 import type { Line, Look } from './lines.ts'
 import { cell, fitLine, line, span, wrap } from './lines.ts'
@@ -22,7 +22,7 @@ export function worldLines(view: PaymentView, frame: Frame): Line[] {
   if (done.length > 0) sections.push(blank(), { rank: 3, lines: done })
   sections.push(blank(), { rank: 4, lines: table(view, columns) })
   sections.push({ rank: 2, lines: counters(view, columns) }, { rank: 1, lines: different(view, columns) })
-  return compose(view, frame, sections)
+  return compose(view, story(view), frame, sections)
 }
 
 function traffic(view: PaymentView, name: string): Line {
