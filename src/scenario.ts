@@ -43,6 +43,8 @@ export interface ScenarioFacts {
   needsProcess?: boolean
   /** True when it waits for hours or begins on a given day, which only virtual time can. */
   takesHours?: boolean
+  /** Codes with which a node may refuse to go on: it is down then, and the run goes on. Any other is a bug. */
+  refusals?: readonly string[]
 }
 
 /** One of payments. */
@@ -71,8 +73,8 @@ export interface StoreFault {
   site: string
   /** From 1, as of a crash point. */
   nth: number
-  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. */
-  how: 'full' | 'in_doubt' | 'slow'
+  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. */
+  how: 'full' | 'in_doubt' | 'slow' | 'gone'
   ms?: number
 }
 

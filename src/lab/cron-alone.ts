@@ -77,7 +77,7 @@ export async function runCronNode({ clock, log, db, node, host, port, env, setti
   const opened = await openCron(db, clock)
   const wires = lab ? new HttpNetwork({ clock, services: lab.services }) : new JobNetwork(clock)
   const network = lab ? lab.boundary.network(wires) : wires
-  const runner = lab ? new LabRunner({ clock, network, build: settings.build ?? 1 }) : jobRunner({ clock, env })
+  const runner = lab ? new LabRunner({ clock, network, build: settings.build ?? 1, block: (ms) => keepBusy(clock, ms) }) : jobRunner({ clock, env })
   const store = lab ? lab.boundary.store(opened.store) : opened.store
   const engine = new CronEngine({ clock, random: Random.system(), network, store, log, node, incarnation: clock.now(), runner, host: probe ? hostOf() : undefined }, settings)
   const stop = new AbortController()
@@ -107,4 +107,9 @@ export async function runCronNode({ clock, log, db, node, host, port, env, setti
     await opened.close()
     throw error
   }
+}
+
+function keepBusy(clock: Clock, ms: number): void {
+  const until = clock.monotonic() + ms
+  while (clock.monotonic() < until);
 }

@@ -42,6 +42,8 @@ export interface CronWorldSetup {
   probe?: Probe
   /** Whether the nodes can see each other's processes. */
   host?: boolean
+  /** Codes with which a node may refuse to go on. */
+  refusals?: readonly string[]
   /** The run's id. */
   id?: string
   /** Drives time more slowly, for a screen; see VirtualClock. */
@@ -118,9 +120,14 @@ export class CronWorld {
     const lives = new Map<string, CronEngine>()
     const createEngine: CreateEngine = (outside, settings) => {
       const own = (settings ?? {}) as Partial<CronSettings>
-      const engine = make({ ...outside, runner: new LabRunner({ ...outside, build: own.build ?? 1 }), host: setup.host ? host.of(outside.node, outside.incarnation) : undefined }, own)
+      const engine = make({ ...outside, runner: new LabRunner({ ...outside, build: own.build ?? 1, block: (ms) => standStill(outside.node, ms) }), host: setup.host ? host.of(outside.node, outside.incarnation) : undefined }, own)
       lives.set(outside.node, engine)
       return engine
+    }
+    /** In virtual time nothing else can run while a loop is blocked: it is as if the process stood still. */
+    const standStill = (node: string, ms: number) => {
+      world?.body.pause(node)
+      clock.after(ms, () => world?.body.resume(node))
     }
     const drift = (node: string) => setup.drift?.[Number(node.slice(1)) - 1] ?? 1
     const body = new SimulatedBody({
@@ -135,6 +142,7 @@ export class CronWorld {
       settings: { ...(setup.settings as Record<string, unknown>) },
       nodes,
       probe: setup.probe,
+      refusals: setup.refusals,
       serviceOf: (node) => serviceOf(node, 'cron'),
       clockOf: (node) => ({ drift: drift(node) }),
     })

@@ -212,7 +212,7 @@ export async function openCronRun(plan: Plan, scenario: CronScenario, toxics: Re
   if (plan.mode === 'sim') {
     const startAt = scenario.startAt === undefined ? undefined : Date.parse(scenario.startAt)
     const all = Array.from({ length: NODES_MAX }, (_, n) => `n${n + 1}`)
-    const sim = await CronWorld.open({ seed: plan.seed, nodes: all.length, settings, drift: scenario.drift, startAt, probe: options.probe, host: scenario.host, id, pace: options.pace })
+    const sim = await CronWorld.open({ seed: plan.seed, nodes: all.length, settings, drift: scenario.drift, startAt, probe: options.probe, host: scenario.host, refusals: scenario.refusals, id, pace: options.pace })
     const { body, log, random, clock, registry, store, mock } = sim
     const lock = (ms: number) => {
       sim.busyUntil = clock.monotonic() + ms
@@ -228,7 +228,7 @@ export async function openCronRun(plan: Plan, scenario: CronScenario, toxics: Re
   const random = Random.seeded(plan.seed)
   const mock: Mock & { readonly ledger: ResourceLedger } = resource({ clock, random: random.fork('resource'), log: log.from('mock'), latency: { p50: 2, p99: 10 } })
   const all = Array.from({ length: NODES_MAX }, (_, n) => `n${n + 1}`)
-  const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks: { resource: mock }, subject: plan.subject, engine: 'cron', settings: settings as Record<string, unknown>, nodes: all, db: plan.db, ports: plan.ports ?? {} })
+  const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks: { resource: mock }, subject: plan.subject, engine: 'cron', refusals: scenario.refusals, settings: settings as Record<string, unknown>, nodes: all, db: plan.db, ports: plan.ports ?? {} })
   const { registry, store, close } = await openCron(body.db, clock).catch(async (error: unknown) => {
     await body.close()
     throw error

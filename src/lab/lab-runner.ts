@@ -12,8 +12,11 @@ export class LabRunner implements Runner {
   readonly #clock: Clock
   readonly #network: Network
   readonly #build: number
+  readonly #block: (ms: number) => void
 
-  constructor({ clock, network, build }: { clock: Clock; network: Network; build: number }) {
+  /** `block` keeps the node's loop busy for so long. */
+  constructor({ clock, network, build, block }: { clock: Clock; network: Network; build: number; block(ms: number): void }) {
+    this.#block = block
     this.#clock = clock
     this.#network = network
     this.#build = build
@@ -25,7 +28,8 @@ export class LabRunner implements Runner {
   }
 
   async run(job: Job, run: Run): Promise<Ended> {
-    const { ms, steps, fail, quiet, hang } = labJob(job)!
+    const { ms, steps, fail, quiet, hang, block } = labJob(job)!
+    if (block > 0 && run.attempt === 1) this.#block(block)
     if (hang) await new Promise<void>((resolve) => (run.signal.aborted ? resolve() : run.signal.addEventListener('abort', () => resolve(), { once: true })))
     for (let step = run.step + 1; step <= Math.max(1, steps); step++) {
       if (ms > 0) await this.#clock.sleep(ms, run.signal)

@@ -41,6 +41,8 @@ export interface SimulatedSetup {
   probe?: Probe
   /** The service name, and so the link's, of a node. */
   serviceOf?: (node: string) => string
+  /** Codes with which a node may refuse to go on. */
+  refusals?: readonly string[]
   /** How far a node's clock is off, and how fast it runs. */
   clockOf?: (node: string) => NodeClockOptions
 }
@@ -141,7 +143,12 @@ export class SimulatedBody implements Body {
     await this.#network.link(this.#serviceOf(node)).setEnabled(true)
     log.emit('lab', 'node.started', { incarnation }, node)
     at.ended = engine.start(at.stop.signal).catch((error: unknown) => {
-      this.#bug ??= error
+      if (!(error instanceof ResilError) || !this.#setup.refusals?.includes(error.code)) {
+        this.#bug ??= error
+        return
+      }
+      log.emit('lab', 'node.refused', { code: error.code, why: error.message }, node)
+      life.die('refused')
     })
   }
 

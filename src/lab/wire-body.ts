@@ -52,6 +52,8 @@ export interface WireSetup {
   port?: number
   /** Lives that nodes had on this database before: those that begin now are later ones. */
   livesBefore?: number
+  /** Codes with which a node may refuse to go on. */
+  refusals?: readonly string[]
   /** Told when a node ends though nobody here ended it: killed from outside, or `why` it could not go on. A bug of the run when absent. */
   onLost?: (node: string, why: unknown) => void
 }
@@ -334,7 +336,8 @@ export class WireBody implements Body {
     await node.link?.setEnabled(false)
     const { onLost } = this.#setup
     if (refused !== undefined && ending === undefined) {
-      if (onLost) onLost(name, refused)
+      if (refused instanceof ResilError && this.#setup.refusals?.includes(refused.code)) this.#setup.log.emit('lab', 'node.refused', { code: refused.code, why: refused.message }, name)
+      else if (onLost) onLost(name, refused)
       else this.#bug ??= refused
       return
     }

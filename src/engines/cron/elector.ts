@@ -107,6 +107,8 @@ export class Elector {
 
   /** To be the first thing in every transaction of a leader: throws Fenced when it leads no more. */
   async fence(tx: Tx, epoch: number): Promise<void> {
+    // Whoever slept, or had its clock set, looks around before it writes anything.
+    if (this.#epoch !== undefined && this.#diverged()) this.#lose('the clock jumped')
     if (this.epoch !== epoch) throw new Fenced('its trust has run out')
     const [row] = await tx.query<LeaseRow>('SELECT * FROM lease WHERE name = :name', { name: LEASE })
     if (row?.epoch !== epoch || row.holder !== this.#me) {

@@ -1,7 +1,8 @@
 /**
  * Jobs of the laboratory, as a module that needs no file: `lab:ms=200,steps=4` takes 200 ms a step, does one effect a step under `KEY/STEP`, and commits
  * it; without steps it does one effect under its key. `fail=1` fails each time, `quiet=1` has no effect, `hang=1` never ends by itself;
- * only a node of build 2 or newer knows `needs=2`.
+
+ * `block=3000` keeps the loop of its node busy for 3 s at its first attempt; only a node of build 2 or newer knows `needs=2`.
  */
 import type { Job } from './spec.ts'
 
@@ -12,6 +13,7 @@ export interface LabJob {
   quiet: boolean
   hang: boolean
   needs: number
+  block: number
 }
 
 const PREFIX = 'lab:'
@@ -20,7 +22,7 @@ const PREFIX = 'lab:'
 export function labJob(job: Job): LabJob | undefined {
   if (job.kind !== 'module' || !job.file.startsWith(PREFIX)) return undefined
   const options = new Map(job.file.slice(PREFIX.length).split(',').map((part) => part.split('=') as [string, string]))
-  return { ms: Number(options.get('ms') ?? 0), steps: Number(options.get('steps') ?? 0), fail: options.get('fail') === '1', quiet: options.get('quiet') === '1', hang: options.get('hang') === '1', needs: Number(options.get('needs') ?? 1) }
+  return { ms: Number(options.get('ms') ?? 0), steps: Number(options.get('steps') ?? 0), fail: options.get('fail') === '1', quiet: options.get('quiet') === '1', hang: options.get('hang') === '1', needs: Number(options.get('needs') ?? 1), block: Number(options.get('block') ?? 0) }
 }
 
 export const asLabJob = (text: string): Job => ({ kind: 'module', file: `${PREFIX}${text}` })

@@ -49,6 +49,8 @@ export interface CronScenario extends ScenarioFacts {
   drift?: readonly number[]
   /** Whether the nodes can see each other's processes; on real ones they can. */
   host?: boolean
+  /** It judges the user's own scheduler: `resil prove cron`. */
+  needsSubject?: boolean
   /** The nodes begin when the scenario says so. */
   startsAlone?: boolean
   drive(world: CronStage): Promise<void>

@@ -56,6 +56,8 @@ export class Ticker {
   /** Since when nothing is fired, because the clock jumped. */
   #holding = false
   #woken: () => void = () => {}
+  /** Schedules up to this name have been looked through in this life; undefined once all have. */
+  #recomputed: string | undefined = ''
 
   constructor(setup: TickerSetup) {
     this.#setup = setup
@@ -72,7 +74,8 @@ export class Ticker {
         if (this.#holding) return pollMs
         const due = await this.#fire(epoch)
         const filled = await this.#backfill(epoch)
-        return due === 0 || filled ? 0 : due
+        const recomputed = await this.#recompute(epoch)
+        return due === 0 || filled || recomputed ? 0 : due
       })
       const nap = new AbortController()
       this.#woken = () => nap.abort()
@@ -194,6 +197,32 @@ export class Ticker {
     return fired.nextAt === null ? Number.POSITIVE_INFINITY : Math.max(1, fired.nextAt - clock.now())
   }
 
+  /**
+   * Once in a life: the next slots that another program wrote may be of older rules of time zones than this one knows. Answers whether there is more.
+   */
+  async #recompute(epoch: number): Promise<boolean> {
+    const after = this.#recomputed
+    if (after === undefined) return false
+    const changed = await this.step('recompute', epoch, async (tx) => {
+      const rows = await tx.query<DueRow>(`${WITH_DEFINITION} WHERE s.name > :after ORDER BY s.name LIMIT :limit`, { after, limit: SCHEDULES_PER_TURN })
+      const others: { schedule: string; from: number | null; to: number | null }[] = []
+      const since = this.#setup.clock.monotonic()
+      let last: string | undefined
+      for (const row of rows) {
+        if (last !== undefined && this.#setup.clock.monotonic() - since >= TURN_MS) break
+        last = row.name
+        const to = this.#book.read(row).crontab.next(row.cursor_at)
+        if (to === row.next_at) continue
+        await tx.query('UPDATE schedule SET next_at = :to WHERE name = :name', { name: row.name, to })
+        others.push({ schedule: row.name, from: row.next_at, to })
+      }
+      return { others, last: last === rows.at(-1)?.name && rows.length < SCHEDULES_PER_TURN ? undefined : last }
+    })
+    this.#recomputed = changed.last
+    for (const other of changed.others) this.#setup.log.emit('schedule.recomputed', other)
+    return changed.last !== undefined || changed.others.length > 0
+  }
+
   /** Makes ticks for a stretch of the past, a hundred at a time. Answers whether there is more. */
   async #backfill(epoch: number): Promise<boolean> {
     const { clock, wake } = this.#setup
@@ -208,8 +237,10 @@ export class Ticker {
         return true
       }
       const { spec, crontab } = this.#book.read(row)
-      const [{ queued }] = (await tx.query<{ queued: number }>("SELECT COUNT(*) AS queued FROM tick WHERE schedule = :schedule AND kind = 'backfill' AND state = 'queued'", { schedule: row.name })) as [{ queued: number }]
+      const [{ queued, last }] = (await tx.query<{ queued: number; last: number | null }>("SELECT COUNT(*) AS queued, MAX(CASE WHEN attempts = 0 THEN run_at END) AS last FROM tick WHERE schedule = :schedule AND kind = 'backfill' AND state = 'queued'", { schedule: row.name })) as [{ queued: number; last: number | null }]
       if (queued >= BACKFILL_PER_TURN) return undefined // those that wait go first
+      // Behind those that wait already: a page that is filled up is no faster than a whole one.
+      const from = Math.max(now, last ?? now)
       let cursor = job.cursor_at
       for (let n = 0; n < BACKFILL_PER_TURN - queued; n++) {
         const at = crontab.next(cursor)
@@ -219,7 +250,7 @@ export class Ticker {
         }
         cursor = at
         const overlap = spec.overlap === 'allow' ? 'allow' : 'queue_all'
-        await record(tx, { schedule: row.name, slot_at: at, kind: 'backfill', seq: 0, generation: row.generation, epoch, state: 'queued', reason: `backfill ${job.id}`, overlap, minBuild: row.min_build, runAt: now + Math.floor(((n + 1) * 1000) / job.per_second), now })
+        await record(tx, { schedule: row.name, slot_at: at, kind: 'backfill', seq: 0, generation: row.generation, epoch, state: 'queued', reason: `backfill ${job.id}`, overlap, minBuild: row.min_build, runAt: from + Math.floor(((n + 1) * 1000) / job.per_second), now })
       }
       await tx.query('UPDATE backfill SET cursor_at = :cursor WHERE id = :id', { id: job.id, cursor })
       return true

@@ -24,7 +24,7 @@ export interface NodeView {
   renewedAt: number
   build: number | null
   skewMs: number
-  runs: ReadonlyMap<number, RunView>
+  runs: Map<number, RunView>
 }
 
 export interface TickView {
@@ -52,17 +52,17 @@ export interface CronView {
   again: string
   unfired: readonly string[]
   invariants: readonly { invariant: string; verdict: Verdict | null; looked: string; violations: readonly Violation[] }[]
-  nodes: ReadonlyMap<string, NodeView>
+  nodes: Map<string, NodeView>
   /** The newest, by key, in the order in which they were recorded. */
-  ticks: ReadonlyMap<string, TickView>
+  ticks: Map<string, TickView>
   /** What was refused, newest last. */
-  refused: readonly { t: number; text: string }[]
+  refused: { t: number; text: string }[]
   counts: { due: number; effects: number; repeated: number; fenced: number; skipped: number; elections: number; kills: number; pauses: number; violations: number }
   /** When the leader was hit that nobody has followed yet, ms of the run. */
   headlessSince: number | null
   /** Of the last take-over, TTLs. */
   failover: number | null
-  events: readonly Event[]
+  events: Event[]
 }
 
 const TICKS_KEPT = 60
@@ -99,18 +99,21 @@ const fresh = (name: string): NodeView => ({ name, pid: null, state: 'gone', sin
 
 export const shortSlot = (slot: number) => new Date(slot).toISOString().slice(11, 19)
 
-export function fold(before: CronView, event: Event): CronView {
+/** Changes the view, and answers it. */
+export function fold(view: CronView, event: Event): CronView {
   // What is read at the very end is for the judge.
-  if (event.src === 'audit') return before
-  const view: CronView = { ...before, t: event.t, events: [...(before.events.length >= EVENTS_KEPT ? before.events.slice(-EVENTS_KEPT / 2) : before.events), event] }
+  if (event.src === 'audit') return view
+  view.t = event.t
+  if (view.events.length >= EVENTS_KEPT) view.events = view.events.slice(-EVENTS_KEPT / 2)
+  view.events.push(event)
   const { node, type, t } = event
   const get = <T>(field: string) => event[field] as T
   const at = (name: string) => view.nodes.get(name) ?? fresh(name)
   const set = (name: string, change: Partial<NodeView>) => {
-    view.nodes = new Map(view.nodes).set(name, { ...at(name), ...change })
+    view.nodes.set(name, { ...at(name), ...change })
   }
   const count = (what: keyof CronView['counts'], by = 1) => {
-    view.counts = { ...view.counts, [what]: view.counts[what] + by }
+    view.counts[what] += by
   }
   const refuse = (text: string) => {
     view.refused = [...view.refused.slice(-REFUSED_KEPT + 1), { t, text }]
@@ -119,14 +122,12 @@ export function fold(before: CronView, event: Event): CronView {
   const tick = (change: Partial<TickView>) => {
     const key = get<string>('tick')
     const known = view.ticks.get(key) ?? { tick: key, schedule: get<string>('schedule'), slot: get<number>('slot'), state: '', node: null, epoch: 0, lateMs: 0 }
-    const ticks = new Map(view.ticks).set(key, { ...known, ...change })
-    while (ticks.size > TICKS_KEPT) ticks.delete(ticks.keys().next().value!)
-    view.ticks = ticks
+    view.ticks.set(key, { ...known, ...change })
+    while (view.ticks.size > TICKS_KEPT) view.ticks.delete(view.ticks.keys().next().value!)
   }
   const runs = (change: (runs: Map<number, RunView>) => void) => {
-    const next = new Map(at(node!).runs)
-    change(next)
-    set(node!, { runs: next })
+    set(node!, {})
+    change(at(node!).runs)
   }
   const runEnds = () => runs((all) => all.delete(get<number>('token')))
   const beheaded = () => {

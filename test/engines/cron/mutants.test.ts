@@ -99,6 +99,7 @@ const staged: Staged[] = [
       ['elector.ts', TRUST_ASKED, 'this.#trustedUntil = clock.now() + TRUST * ttlMs\n    log.emit'],
       ['elector.ts', '      this.#trustedUntil = asked + TRUST * ttlMs\n      log.emit', '      this.#trustedUntil = clock.now() + TRUST * ttlMs\n      log.emit'],
       ['elector.ts', "if (this.#diverged()) return this.#lose('the clock jumped')", ''],
+      ['elector.ts', "if (this.#epoch !== undefined && this.#diverged()) this.#lose('the clock jumped')", ''],
       ['elector.ts', 'return this.#epoch === undefined ? 0 : Math.max(0, this.#trustedUntil - this.#setup.clock.monotonic())', 'return this.#epoch === undefined ? 0 : Math.max(0, this.#trustedUntil - this.#setup.clock.now())'],
     ],
     async drive(world) {
