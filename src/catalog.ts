@@ -157,6 +157,10 @@ export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<Scenari
     'c-72-unknown-job': () => import('./engines/cron/scenarios/c-72-unknown-job.ts').then((unit) => unit.scenario),
     'c-73-rollback': () => import('./engines/cron/scenarios/c-73-rollback.ts').then((unit) => unit.scenario),
     'c-74-drained-mid-job': () => import('./engines/cron/scenarios/c-74-drained-mid-job.ts').then((unit) => unit.scenario),
+    'c-80-side-by-side': () => import('./engines/cron/scenarios/c-80-side-by-side.ts').then((unit) => unit.scenario),
+    'c-81-nobody-hurt': () => import('./engines/cron/scenarios/c-81-nobody-hurt.ts').then((unit) => unit.scenario),
+    'c-82-stopped-holder': () => import('./engines/cron/scenarios/c-82-stopped-holder.ts').then((unit) => unit.scenario),
+    'c-83-all-down': () => import('./engines/cron/scenarios/c-83-all-down.ts').then((unit) => unit.scenario),
     elect: () => import('./engines/cron/scenarios/elect.ts').then((unit) => unit.scenario),
   },
 }
@@ -175,6 +179,7 @@ export const invariants: Readonly<Record<ScenarioFacts['engine'], Loaders<Invari
   },
   webhook: {},
   cron: {
+    'each-slot-once': () => import('./engines/cron/invariants/each-slot-once.ts').then((unit) => unit.invariant),
     'i1-one-row': () => import('./engines/cron/invariants/i1-one-row.ts').then((unit) => unit.invariant),
     'i10-no-overlap': () => import('./engines/cron/invariants/i10-no-overlap.ts').then((unit) => unit.invariant),
     'i11-not-early': () => import('./engines/cron/invariants/i11-not-early.ts').then((unit) => unit.invariant),

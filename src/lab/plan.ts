@@ -11,6 +11,8 @@ export type Subject =
   | { kind: 'module'; file: string }
   /** A service that runs already. */
   | { kind: 'url'; url: string }
+  /** A scheduler of the user's, started so many times. `periodMs` is the shortest time between two slots. */
+  | { kind: 'command'; argv: readonly string[]; expr: string; zone: string; toleranceMs: number; periodMs: number }
 
 export interface Plan {
   /** A scenario's name or acceptance id, or a file. */
@@ -69,3 +71,6 @@ function scalar(text: string): number | string {
   if (duration) return Number(duration[1]) * UNITS_MS[duration[2]!]!
   return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text
 }
+
+/** What a program of the user's is started with. */
+export const processEnvironment = (): NodeJS.ProcessEnv => process.env

@@ -142,7 +142,7 @@ export async function run(plan: Plan, options: RunOptions = {}, loaded?: Loaded)
     summary: scenario.summary,
     mode: plan.mode,
     seed: plan.seed,
-    subject: plan.subject.kind === 'url' ? plan.subject.url : plan.subject.kind === 'module' ? plan.subject.file : 'reference',
+    subject: plan.subject.kind === 'url' ? plan.subject.url : plan.subject.kind === 'module' ? plan.subject.file : plan.subject.kind === 'command' ? plan.subject.argv.join(' ') : 'reference',
     toxics: [...scenario.toxics, ...plan.toxics],
     invariants: invariants.map(({ name }) => name),
     options: opened.options,
@@ -200,6 +200,7 @@ export async function run(plan: Plan, options: RunOptions = {}, loaded?: Loaded)
 
 async function open(plan: Plan, units: Loaded, id: string, options: RunOptions): Promise<Opened> {
   const { scenario } = units
+  if (scenario.engine === 'cron' && scenario.needsSubject) return (await import('./prove.ts')).openProof(plan, scenario, units.toxics, id)
   if (scenario.engine === 'cron') return (await import('./cron.ts')).openCronRun(plan, scenario, units.toxics, id, options)
   return (await import('./payments.ts')).openPayments(plan, { ...units, scenario }, id, options)
 }

@@ -7,11 +7,11 @@ import type { CreateEngine } from '../engines/engine.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
 import type { Invariant } from '../invariant.ts'
 import type { Toxic } from '../proxy/toxic.ts'
-import type { CronScenario } from '../engines/cron/stage.ts'
+import type { CronScenario, SubjectScenario } from '../engines/cron/stage.ts'
 import type { Scenario } from '../scenario.ts'
 
 export type PaymentScenario = Scenario<PaymentAdapter>
-export type AnyScenario = PaymentScenario | CronScenario
+export type AnyScenario = PaymentScenario | CronScenario | SubjectScenario
 
 let toxics: Promise<Record<string, Toxic>> | undefined
 

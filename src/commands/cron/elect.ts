@@ -65,7 +65,8 @@ export default class CronElect extends BaseCommand<typeof CronElect> {
     const named = [...stories.map(([, { scenario }]) => scenario as string), ...(flags.scenario === undefined ? [] : [flags.scenario])]
     if (named.length > 1) throw new ResilError('TWO_STORIES', `one run tells one story, not ${named.join(' and ')}`, 'give one of them')
     const scenario = named[0] ?? 'elect'
-    const { takesHours } = await loadScenario(scenario, 'cron')
+    const { takesHours, ...chosen } = await loadScenario(scenario, 'cron')
+    if ('needsSubject' in chosen && chosen.needsSubject) throw new ResilError('NEEDS_SUBJECT', `${scenario} judges a scheduler of your own`, `run it as: resil prove cron --scenario ${scenario} -- COMMAND`)
     const toxics = await loadToxics()
     const mode: Mode = flags.sim || takesHours ? 'sim' : 'wire'
     if (flags.db !== undefined && mode === 'sim') throw new ResilError('NO_FILE_IN_SIM', `--db is for processes, and ${flags.sim ? '--sim has none' : `${scenario} runs in virtual time`}`, 'leave --db out')

@@ -42,6 +42,7 @@ export interface CronStage extends Stage {
 
 export interface CronScenario extends ScenarioFacts {
   engine: 'cron'
+  needsSubject?: false
   settings?: Partial<CronSettings> & Record<string, unknown>
   /** When the world begins, ISO 8601. */
   startAt?: string
@@ -49,11 +50,23 @@ export interface CronScenario extends ScenarioFacts {
   drift?: readonly number[]
   /** Whether the nodes can see each other's processes; on real ones they can. */
   host?: boolean
-  /** It judges the user's own scheduler: `resil prove cron`. */
-  needsSubject?: boolean
   /** The nodes begin when the scenario says so. */
   startsAlone?: boolean
   drive(world: CronStage): Promise<void>
+}
+
+/** Somebody's own scheduler, as so many processes that shall take effect once for each slot of its expression. */
+export interface SubjectStage extends Stage {
+  /** Between two slots, ms. */
+  readonly periodMs: number
+  /** Resolves `ms` behind the start of the next slot; the answer is the slot. */
+  nextSlot(ms?: number): Promise<number>
+}
+
+export interface SubjectScenario extends ScenarioFacts {
+  engine: 'cron'
+  needsSubject: true
+  drive(world: SubjectStage): Promise<void>
 }
 
 /** What judges unless a scenario says otherwise. */

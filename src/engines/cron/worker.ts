@@ -222,12 +222,14 @@ export class Pool {
       // What stays in the queue, because it waits for another or this node does not know its job, must not hide what is behind it.
       let left = 0
       for (let page = 0; page < PAGES && claimed.length + this.#active.size < slots; page++) {
+        // Mostly the first ones will do: a hundred rows are read only when they do not.
+        const limit = page === 0 ? 2 * (slots - this.#active.size) : LOOKED_AT
         const waiting = await tx.query<Tick & { spec: string }>(
           `SELECT t.*, d.spec FROM tick t JOIN definition d ON d.schedule = t.schedule AND d.generation = t.generation
            WHERE t.state = 'queued' AND t.run_at <= :now AND t.min_build <= :build
              AND (t.overlap IN ('allow', 'skip') OR NOT EXISTS (SELECT 1 FROM tick r WHERE r.state = 'running' AND r.schedule = t.schedule))
            ORDER BY t.run_at, t.schedule LIMIT :limit OFFSET :left`,
-          { now, build, limit: LOOKED_AT, left },
+          { now, build, limit, left },
         )
         left += waiting.length
         for (const tick of waiting) {
@@ -253,7 +255,7 @@ export class Pool {
           const [last] = await tx.query<{ ord: number; data: string }>(`SELECT ord, data FROM checkpoint WHERE ${THIS_TICK} ORDER BY ord DESC LIMIT 1`, idOf(tick))
           claimed.push({ tick: mine, spec, checkpoint: last?.data ?? null, step: last?.ord ?? 0 })
         }
-        if (waiting.length < LOOKED_AT) break
+        if (waiting.length < limit) break
       }
       const [next] = await tx.query<{ at: number | null }>("SELECT MIN(run_at) AS at FROM tick WHERE state = 'queued' AND run_at > :now", { now })
       return { claimed, skipped, nextAt: next?.at ?? null }
