@@ -54,6 +54,7 @@ class LabCronStage extends LabStage implements CronStage {
   readonly #events: Event[] = []
   readonly #parts: Parts
   readonly #settings = new Map<string, Partial<CronSettings>>()
+  readonly #turns = new Map<string, Promise<void>>()
   #newest: number
 
   constructor(setup: StageSetup, parts: Parts) {
@@ -120,12 +121,30 @@ class LabCronStage extends LabStage implements CronStage {
     this.#settings.set(node, { ...this.#settings.get(node), ...settings })
     this.#newest = Math.max(this.#newest, settings.build ?? 0)
     this.note('node.deployed', { deployed: node, ...settings })
-    await this.body.terminate(node)
+    if (this.paused.has(node)) this.resume(node) // it could not hear that it shall end
+    await this.terminate(node)
     await this.restart(node)
   }
 
-  override async restart(node = this.nodes[0]!): Promise<void> {
-    if (!this.body.alive(node)) await this.body.start(node, this.#settings.get(node) as Record<string, unknown> | undefined)
+  override restart(node = this.nodes[0]!): Promise<void> {
+    return this.#turn(node, async () => {
+      if (!this.body.alive(node)) await this.body.start(node, this.#settings.get(node) as Record<string, unknown> | undefined)
+    })
+  }
+
+  override kill(node = this.nodes[0]!): Promise<void> {
+    return this.#turn(node, () => super.kill(node))
+  }
+
+  override terminate(node = this.nodes[0]!): Promise<void> {
+    return this.#turn(node, () => super.terminate(node))
+  }
+
+  /** One thing after the other for each node: keys come while the script is at work. */
+  #turn(node: string, work: () => Promise<void>): Promise<void> {
+    const done = (this.#turns.get(node) ?? Promise.resolve()).then(work)
+    this.#turns.set(node, done.catch(() => {})) // told by whoever asked for it
+    return done
   }
 
   async startAll(): Promise<void> {

@@ -12,6 +12,7 @@ import { Witnesses } from './reporter.ts'
 import { finalBlock } from './reporters/plain.ts'
 import type { Hold, Result } from './run.ts'
 import { KEYS, run, runId } from './run.ts'
+import type { AnyScenario } from './units.ts'
 import { loadScenario } from './units.ts'
 
 /** How long a finished screen stays when nobody touches a key, ms. */
@@ -20,7 +21,11 @@ const LINGER_MS = 10_000
 /** A simulated run on a screen never waits longer than this between two events, ms of the reader's time. */
 const LONGEST_PACE_MS = 700
 
-const COMMAND = { payment: 'resil pay', cron: 'resil cron elect' } as const
+function titleOf(plan: Plan, engine: AnyScenario['engine']): string {
+  if (plan.subject.kind === 'command') return `resil prove cron  ${plan.scenario}`
+  if (engine === 'payment') return `resil pay  ${plan.scenario}`
+  return plan.scenario === 'elect' ? 'resil cron elect' : `resil cron elect  ${plan.scenario}`
+}
 
 export type Look = 'screen' | 'plain' | 'json' | 'quiet'
 
@@ -97,7 +102,7 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
     colour,
     clock,
     signal,
-    title: `${COMMAND[engine]}  ${plan.scenario}`,
+    title: titleOf(plan, engine),
     layout: engine === 'cron' ? 'cron' : 'story',
     lingerMs: LINGER_MS,
     subscribe: (sink) => feed.read(sink),
@@ -114,7 +119,7 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
           hold?.pause(gate.closed)
         },
       },
-      ...Object.fromEntries(Object.entries(KEYS[engine]).map(([key, label]) => [key, { label, press: () => hold?.press(key) }])),
+      ...Object.fromEntries(Object.entries(plan.subject.kind === 'command' ? {} : KEYS[engine]).map(([key, label]) => [key, { label, press: () => hold?.press(key) }])),
     },
     save: (kind, content) => {
       const file = join(RUNS_FOLDER, `${id}.${kind}`)

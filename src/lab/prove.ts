@@ -20,6 +20,7 @@ import { Link } from '../proxy/link.ts'
 import { resource } from '../proxy/mocks/resource.ts'
 import type { HostileLink } from '../proxy/rules.ts'
 import { Rules } from '../proxy/rules.ts'
+import { visible } from '../visible.ts'
 import type { Toxic } from '../proxy/toxic.ts'
 import type { Plan } from './plan.ts'
 import { processEnvironment } from './plan.ts'
@@ -93,7 +94,8 @@ class CommandBody implements Body {
         if (copy.child === child) copy.child = undefined
         if (!copy.ending) {
           this.#log.emit('lab', 'node.ended', { how }, node)
-          const last = said.trim().split('\n').at(-1) ?? ''
+          const lines = said.trim().split('\n')
+          const last = visible((lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? '').trim())
           this.#bug ??= new ResilError('SUBJECT_ENDED', `copy ${node} of your scheduler ended by itself: ${how}${last === '' ? '' : `, after it said: ${last}`}`, 'it must go on until it is told to end; it finds the resource at $RESIL_RESOURCE_URL')
         }
         resolve()

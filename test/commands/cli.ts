@@ -48,9 +48,9 @@ export interface Running {
   ended: Promise<Ended>
 }
 
-/** A command that goes on; `script` is relative to the checkout. Killed after LONGEST_RUN_MS. */
-export function start(script: string, args: readonly string[], env?: NodeJS.ProcessEnv): Running {
-  const child = spawn(process.execPath, [`${root}${script}`, ...args], { env: cleanEnv(env), timeout: LONGEST_RUN_MS, killSignal: 'SIGKILL' })
+/** A command that goes on; `script` is relative to the checkout. Killed after `longestMs`. */
+export function start(script: string, args: readonly string[], env?: NodeJS.ProcessEnv, { cwd, longestMs = LONGEST_RUN_MS }: { cwd?: string; longestMs?: number } = {}): Running {
+  const child = spawn(process.execPath, [`${root}${script}`, ...args], { cwd, env: cleanEnv(env), timeout: longestMs, killSignal: 'SIGKILL' })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))

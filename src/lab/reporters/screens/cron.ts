@@ -10,6 +10,8 @@ import { blank, compose, LABEL, labelled, labelledFlow, MEDIUM, NARROW } from '.
 const REFUSED_SHOWN = 4
 const TICKS_SHOWN = 12
 const BAR = 10
+/** From here on there is room for the names of signals. */
+const SIGNALS_WIDE = 110
 /** As in the elector: the part of the lease for which a leader trusts itself. */
 const TRUST = 0.75
 
@@ -30,16 +32,19 @@ function nodeTable(view: CronView, nodes: readonly NodeView[], frame: Frame): Li
   const { columns } = frame
   const wide = columns >= MEDIUM
   const title = wide ? ` ${cell('node', 6)}${cell('pid', 9)}${cell('role', 11)}${cell('epoch', 7)}${cell('lease', 25)}${cell('trusted', 9)}${cell('skew', 9)}` : ` ${cell('node', 6)}${cell('role', 11)}${cell('epoch', 7)}lease`
-  return [[span(title.trimEnd(), 'quiet')], ...nodes.map((node) => fitLine(nodeLine(view, node, frame.now, wide), columns - 1))]
+  return [[span(title.trimEnd(), 'quiet')], ...nodes.map((node) => fitLine(nodeLine(view, node, frame), columns - 1))]
 }
 
-function nodeLine(view: CronView, node: NodeView, now: number, wide: boolean): Line {
+function nodeLine(view: CronView, node: NodeView, frame: Frame): Line {
+  const { now, columns } = frame
+  const wide = columns >= MEDIUM
   const left = node.leads && node.state !== 'dead' ? Math.max(0, node.renewedAt + view.ttlMs - now) : null
   const trusted = left === null ? null : Math.max(0, left - (1 - TRUST) * view.ttlMs)
   const [role, look] = roleOf(view, node)
   const bar = (cells: number) => (left === null ? '' : `${'█'.repeat(Math.round((cells * left) / view.ttlMs))}`.padEnd(cells, '░'))
   const lease = left === null ? '-' : left === 0 ? 'expired' : `${seconds(left)} of ${seconds(view.ttlMs)} s`
-  const why = node.state === 'paused' ? `stopped ${length(now - node.since)}${view.mode === 'wire' ? ' (SIGSTOP)' : ''}` : node.state === 'dead' ? `dead ${length(now - node.since)}${view.mode === 'wire' ? ' (SIGKILL)' : ''}` : node.state === 'gone' ? 'ended in good order' : node.build !== null && node.build > 1 ? `build ${node.build}` : ''
+  const signal = (name: string) => (view.mode === 'wire' && columns >= SIGNALS_WIDE ? ` (${name})` : '')
+  const why = node.state === 'paused' ? `stopped ${length(now - node.since)}${signal('SIGSTOP')}` : node.state === 'dead' ? `dead ${length(now - node.since)}${signal('SIGKILL')}` : node.state === 'gone' ? 'ended in good order' : node.build !== null && node.build > 1 ? `build ${node.build}` : ''
   const whyLook: Look = node.state === 'up' || node.state === 'gone' ? 'quiet' : 'fault'
   const head: Line = [span(` ${cell(node.name, 6)}`, 'label')]
   const skew = `${node.skewMs >= 0 ? '+' : '-'}${(Math.abs(node.skewMs) / 1000).toFixed(1)} s`

@@ -1,0 +1,35 @@
+/** The dashboard of schedulers on a pseudo-terminal, over real processes: every key does what it says. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openTerminal } from './pty.ts'
+
+let cwd: string
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'resil-cron-terminal-'))
+})
+afterEach(() => rmSync(cwd, { recursive: true, force: true }))
+
+test('kill, pause, resume, add, deploy and skew', { timeout: 120_000 }, async () => {
+  const terminal = openTerminal(['cron', 'elect', '--nodes', '2', '--seed', '7'], { columns: 140, rows: 44, cwd })
+  const press = async (key: string, shown: RegExp) => {
+    const from = terminal.raw.length
+    terminal.press(key)
+    await terminal.shows(shown, from)
+  }
+  await terminal.shows(/LEADER/)
+  await press('p', /p: hold and release scripted time/)
+  await press('?', /\+ +add node\s+d +deploy new build\s+c +skew clock/)
+  await press('?', /q leave/)
+  await press('c', /\+30\.0 s/)
+  await press('+', /n3 +\d+ +follower/)
+  await press('k', /n\d +\d+ +dead/)
+  await terminal.shows(/epoch 2/, 0)
+  await press('z', /ZOMBIE/)
+  await press('r', /r: resume/)
+  await press('d', /build 2/)
+  await press('p', /p: hold/)
+  await press('q', /HELD/)
+  expect(await terminal.ended).toBe(0)
+})
