@@ -11,6 +11,7 @@ import type { CronSettings } from '../engines/cron/engine.ts'
 import { CronEngine } from '../engines/cron/engine.ts'
 import { migrations } from '../engines/cron/migrations.ts'
 import { Registry } from '../engines/cron/registry.ts'
+import type { Runner } from '../engines/cron/worker.ts'
 import type { SqliteStore } from '../engines/store/sqlite.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
 import type { Store } from '../engines/store/store.ts'
@@ -75,9 +76,11 @@ export interface CronNodeOptions {
 /** Throws what the store and the port refuse, and NODE_NAME_TAKEN. */
 export async function runCronNode({ clock, log, db, node, host, port, env, settings, probe, lab }: CronNodeOptions): Promise<CronNode> {
   const opened = await openCron(db, clock)
-  const wires = lab ? new HttpNetwork({ clock, services: lab.services }) : new JobNetwork(clock)
-  const network = lab ? lab.boundary.network(wires) : wires
-  const runner = lab ? new LabRunner({ clock, network, build: settings.build ?? 1, block: (ms) => keepBusy(clock, ms) }) : jobRunner({ clock, env })
+  const network = new JobNetwork(clock)
+  const services = lab && new HttpNetwork({ clock, services: lab.services })
+  const programs = jobRunner({ clock, env })
+  const runner = lab ? eitherOf(new LabRunner({ clock, network: lab.boundary.network(services!), build: settings.build ?? 1, block: (ms) => keepBusy(clock, ms) }), programs) : programs
+  const closeNetworks = () => Promise.all([network.close(), services?.close()])
   const store = lab ? lab.boundary.store(opened.store) : opened.store
   const engine = new CronEngine({ clock, random: Random.system(), network, store, log, node, incarnation: clock.now(), runner, host: probe ? hostOf() : undefined }, settings)
   const stop = new AbortController()
@@ -98,12 +101,12 @@ export async function runCronNode({ clock, log, db, node, host, port, env, setti
         stop.abort()
         await ended.catch(() => {}) // told already
         await server.close(0)
-        await wires.close()
+        await closeNetworks()
         await opened.close()
       },
     }
   } catch (error) {
-    await wires.close()
+    await closeNetworks()
     await opened.close()
     throw error
   }
@@ -112,4 +115,9 @@ export async function runCronNode({ clock, log, db, node, host, port, env, setti
 function keepBusy(clock: Clock, ms: number): void {
   const until = clock.monotonic() + ms
   while (clock.monotonic() < until);
+}
+
+/** Jobs that the first one knows are its own. */
+function eitherOf(first: Runner, second: Runner): Runner {
+  return { knows: (job) => first.knows(job) || second.knows(job), run: (job, run) => (first.knows(job) ? first : second).run(job, run) }
 }

@@ -29,7 +29,8 @@ const SETTINGS: Partial<CronSettings> = { ttlMs: 3000, watchMs: 500, pollMs: 100
 /** Sites at which a node may die or have its store spoilt, as often as they are passed. */
 const SITES = ['tx:fire', 'tx:claim', 'tx:complete', 'tx:checkpoint', 'tx:lease:renew', 'tx:lease:take', 'tx:beat', 'tx:reap', 'call:resource'] as const
 
-export async function runCronSeed(seed: number, createEngine?: CronWorldSetup['createEngine']): Promise<SeedResult> {
+/** `leaderless`: every node fires, there is no election. */
+export async function runCronSeed(seed: number, createEngine?: CronWorldSetup['createEngine'], leaderless = false): Promise<SeedResult> {
   const random = Random.seeded(seed).fork('faults')
   const faults: Partial<Record<CronFault, number>> = {}
   let fired = 0
@@ -39,7 +40,7 @@ export async function runCronSeed(seed: number, createEngine?: CronWorldSetup['c
   }
   const drifting = random.next() < 0.5
   const drift = [1, 1, 1].map(() => (drifting ? 0.9 + 0.2 * random.next() : 1))
-  const world = await CronWorld.open({ seed, nodes: 3, settings: SETTINGS, drift, createEngine })
+  const world = await CronWorld.open({ seed, nodes: 3, settings: leaderless ? { ...SETTINGS, mode: 'none' } : SETTINGS, drift, createEngine })
   if (drifting) strike('drift')
 
   world.log.subscribe((event) => {

@@ -41,6 +41,8 @@ interface Parts {
   ledger: ResourceLedger
   ttlMs: number
   build: number
+  /** Every node fires: whoever lives stands for the leader. */
+  leaderless: boolean
   lock(ms: number): Promise<void>
   reusePid(node: string): void
 }
@@ -73,6 +75,7 @@ class LabCronStage extends LabStage implements CronStage {
   }
 
   leader(): string | undefined {
+    if (this.#parts.leaderless) return this.nodes.find((node) => this.body.alive(node) && !this.paused.has(node))
     const last = this.#events.findLast(({ type }) => type === 'leader.elected')?.node
     return last != null && this.body.alive(last) ? last : undefined
   }
@@ -176,22 +179,15 @@ class LabCronStage extends LabStage implements CronStage {
 }
 
 /** What a key does to the world. */
-function press(world: LabCronStage, key: string): { does: string; work?: Promise<void> } {
+function press(world: LabCronStage, key: string): ReturnType<Opened['press']> {
   const leader = world.leader()
-  if (key === 'k') return leader === undefined ? { does: 'nobody leads' } : { does: `kill leader ${leader}`, work: world.kill(leader) }
-  if (key === 'z') {
-    if (leader === undefined) return { does: 'nobody leads' }
-    world.pause(leader)
-    return { does: `pause leader ${leader}` }
-  }
-  if (key === '+') return world.nodes.length < NODES_MAX ? { does: 'add node', work: world.add() } : { does: `${NODES_MAX} nodes are all there is room for` }
-  if (key === 'd') return { does: 'deploy new build', work: world.deployAll() }
-  if (key === 'c') {
-    if (leader === undefined) return { does: 'nobody leads' }
-    world.step(leader, SKEW_MS)
-    return { does: `set the clock of ${leader} ${SKEW_MS / 1000} s ahead` }
-  }
-  return { does: 'resume', work: world.resumeAll() }
+  if (key === '+') return world.nodes.length < NODES_MAX ? { does: 'add node', act: () => world.add() } : { does: `${NODES_MAX} nodes are all there is room for` }
+  if (key === 'd') return { does: 'deploy new build', act: () => world.deployAll() }
+  if (key === 'r') return { does: 'resume', act: () => world.resumeAll() }
+  if (leader === undefined) return { does: 'nobody leads' }
+  if (key === 'k') return { does: `kill leader ${leader}`, act: () => world.kill(leader) }
+  if (key === 'z') return { does: `pause leader ${leader}`, act: () => world.pause(leader) }
+  return { does: `set the clock of ${leader} ${SKEW_MS / 1000} s ahead`, act: () => world.step(leader, SKEW_MS) }
 }
 
 /** What a laboratory's nodes are set to unless a scenario says otherwise: a take-over is a matter of seconds. */
@@ -238,7 +234,7 @@ export async function openCronRun(plan: Plan, scenario: CronScenario, toxics: Re
       return clock.sleep(ms)
     }
     const script = new NodeClock(clock)
-    return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, lock, reusePid: (node) => sim.host.reuse(node) }, { urls: {}, live: (work) => sim.live(work), script, observe: () => sim.observe(), close: () => body.close() })
+    return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, leaderless: settings.mode === 'none', lock, reusePid: (node) => sim.host.reuse(node) }, { urls: {}, live: (work) => sim.live(work), script, observe: () => sim.observe(), close: () => body.close() })
   }
 
   const { openWireBody } = await import('./wire-body.ts')
@@ -255,5 +251,5 @@ export async function openCronRun(plan: Plan, scenario: CronScenario, toxics: Re
   await setTraps(store)
   const lock = () => Promise.reject(new ResilError('NEEDS_VIRTUAL_TIME', 'the lock of a file is held in virtual time only', 'add --sim'))
   const script = new NodeClock(clock)
-  return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, lock, reusePid: () => {} }, { urls, live: (work) => work, script, observe: () => observeLedger(log, store, ttlMs), close: () => close().finally(() => body.close()) })
+  return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, leaderless: settings.mode === 'none', lock, reusePid: () => {} }, { urls, live: (work) => work, script, observe: () => observeLedger(log, store, ttlMs), close: () => close().finally(() => body.close()) })
 }

@@ -61,7 +61,7 @@ async function start(orders: NodeOrders): Promise<void> {
 async function startCron(orders: NodeOrders, log: Log): Promise<void> {
   const { runCronNode } = await import('./cron-alone.ts')
   const settings = orders.settings as Partial<CronSettings>
-  const node = await runCronNode({ clock, log, db: orders.db, node: orders.node, host: '127.0.0.1', port: orders.port, env: {}, settings, probe: true, lab: { boundary: life!, services: orders.services } })
+  const node = await runCronNode({ clock, log, db: orders.db, node: orders.node, host: '127.0.0.1', port: orders.port, env: process.env, settings, probe: true, lab: { boundary: life!, services: orders.services } })
   served = { close: () => node.close() }
   node.ended.then(() => process.disconnect(), giveUp)
   send({ ready: { port: Number(new URL(node.url).port) } })

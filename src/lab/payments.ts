@@ -47,8 +47,10 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
       observe: () => Promise.resolve(),
       close: () => body.close(),
       press(_key, nth) {
-        world.toxic({ link: 'bank', type: 'lost_response', name: `key_${nth}`, attributes: { method: 'POST', path: '/v1/charges', first: 1 } })
-        return { does: "drop the bank's next answer" }
+        return {
+          does: "drop the bank's next answer",
+          act: () => void world.toxic({ link: 'bank', type: 'lost_response', name: `key_${nth}`, attributes: { method: 'POST', path: '/v1/charges', first: 1 } }),
+        }
       },
       follow() {
         let view = empty()

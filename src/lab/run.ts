@@ -85,8 +85,8 @@ export interface Opened {
   observe(): Promise<void>
   /** Leaves nothing behind; a bug that a node met is thrown here. */
   close(): Promise<void>
-  /** A key of the screen; `nth` tells the presses of one run apart. Answers what it did, for the record. */
-  press(key: string, nth: number): { does: string; work?: Promise<void> }
+  /** A key of the screen; `nth` tells the presses of one run apart. Answers what it does, for the record, and does it when that is written. */
+  press(key: string, nth: number): { does: string; act?: () => Promise<void> | void }
   /** Follows the events; the answer tells the story so far. */
   follow(): { sink: Sink; story(): string }
 }
@@ -167,16 +167,22 @@ export async function run(plan: Plan, options: RunOptions = {}, loaded?: Loaded)
         else opened.script.resume()
       },
       press: (key) => {
-        const { does, work: doing } = opened.press(key, ++pressed)
+        const { does, act } = opened.press(key, ++pressed)
         log.emit('lab', 'key.pressed', { key, does })
-        doing?.catch(broken)
+        act?.()?.catch(broken)
       },
     })
     const stopped = new Promise<'interrupted'>((resolve) => options.signal?.addEventListener('abort', () => resolve('interrupted'), { once: true }))
     const driven = within(body.clock, RUN_LIMIT_MS[plan.mode], opened.drive().then(() => 'done' as const))
-    const end = options.signal?.aborted ? 'interrupted' : await Promise.race([driven, stopped, keysFailed])
-    if (end !== 'done') cut.push(end === 'interrupted' ? 'the run was interrupted' : `the run did not end within ${RUN_LIMIT_MS[plan.mode] / 1000} s`)
-    else await opened.observe()
+    const stuck = (error: unknown) => {
+      if (!(error instanceof ResilError) || error.code !== 'SCENARIO_STUCK') throw error
+      cut.push(error.message)
+      return 'stuck' as const
+    }
+    const end = options.signal?.aborted ? 'interrupted' : await Promise.race([driven, stopped, keysFailed]).catch(stuck)
+    if (end === 'interrupted') cut.push('the run was interrupted')
+    else if (end === undefined) cut.push(`the run did not end within ${RUN_LIMIT_MS[plan.mode] / 1000} s`)
+    else if (end === 'done') await opened.observe()
   }
   let closed: unknown
   try {

@@ -4,6 +4,7 @@
  *   you ──▶ link payments ──▶ engine (process) ──▶ link bank ──▶ mock bank
  *                                              ──▶ link fraud ──▶ mock fraud
  *                                              ──▶ link notification ──▶ mock notification
+ *                          scheduler (process) ──▶ link resource ──▶ mock resource
  *
  * An engine that is killed from outside begins a new life on the same database: `kill -9` is part of the play.
  */
@@ -15,8 +16,12 @@ import type { Event, EventLog } from '../events.ts'
 import { Random } from '../random.ts'
 import type { ToxicSpec } from '../scenario.ts'
 import { empty, fold, story } from '../engines/payment/view.ts'
+import { asLabJob } from '../engines/cron/lab-job.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
+import { resource, typicalLatency } from '../proxy/mocks/resource.ts'
+import type { HostileLink } from '../proxy/rules.ts'
 import { hasTable } from './audit.ts'
+import { openCron } from './cron-alone.ts'
 import { readToxic } from './plan.ts'
 import { loadToxics } from './units.ts'
 import type { WireBody } from './wire-body.ts'
@@ -27,10 +32,12 @@ export interface UpPlan {
   log: EventLog
   clock: Clock
   seed: number
-  /** Port of the engine's link; fraud, bank and notification take the next three. 0 takes any free ones. */
+  /** Port of the engine's link; fraud, bank, notification, the scheduler and the resource take the next five. 0 takes any free ones. */
   port: number
   /** The engine's database; a temporary one when absent. */
   db: string | undefined
+  /** The scheduler's; a temporary one with three schedules when absent. */
+  cronDb: string | undefined
   /** Faults that are on from the start; see `readToxic`. */
   toxics: readonly string[]
 }
@@ -49,6 +56,8 @@ export interface Up {
   url: string
   /** What listens where, by name. */
   urls: Record<string, string>
+  /** The scheduler's database file: `resil cron` works on it. */
+  cronDb: string
   /** The given ones first, then those that are worth trying, up to nine: one for each key. */
   switches: readonly Switch[]
   /** The bank does its next charge and the answer is dropped. */
@@ -63,6 +72,8 @@ export interface Up {
 }
 
 const NODE = 'n1'
+/** The scheduler's. */
+const CRON_NODE = 'c1'
 
 /** Faults worth trying, off at first. */
 const PROPOSED = [
@@ -73,6 +84,7 @@ const PROPOSED = [
   'fraud:latency=1s',
   'notification:reset_peer',
   'payments:lost_response,method=POST',
+  'resource:lost_response,method=POST',
 ]
 
 /** Keys that switch a fault: 1 to 9. */
@@ -82,7 +94,7 @@ const KEYS = 9
 const MOST_RISINGS = 1000
 
 /** Throws PORT_BUSY, BAD_TOXIC, UNKNOWN_LINK, and what the store refuses. */
-export async function openUp({ log, clock, seed, port, db, toxics }: UpPlan): Promise<Up> {
+export async function openUp({ log, clock, seed, port, db, cronDb, toxics }: UpPlan): Promise<Up> {
   const known = await loadToxics()
   const specOf = (text: string) => readToxic(text, (type) => Object.keys(known[type]?.attributes ?? {})[0])
   const given = toxics.map((text) => ({ text, spec: specOf(text) }))
@@ -95,7 +107,13 @@ export async function openUp({ log, clock, seed, port, db, toxics }: UpPlan): Pr
   failed.catch(() => {}) // whoever waits for it is told; nobody has to
   let risings = 0
   let closing: Promise<void> | undefined
-  const { body, urls } = await openWireBody({
+  /** An engine that somebody kills begins a new life. */
+  const raise = (of: () => WireBody | undefined) => (node: string, why: unknown) => {
+    if (closing) return
+    if (why !== undefined || ++risings > MOST_RISINGS) fail(why ?? new ResilError('ENGINE_KILLED', `the engine was killed ${MOST_RISINGS} times`, 'look at what kills it: memory, perhaps'))
+    else of()?.start(node).catch(fail)
+  }
+  const { body, urls: paymentUrls } = await openWireBody({
     clock,
     log,
     random,
@@ -110,25 +128,48 @@ export async function openUp({ log, clock, seed, port, db, toxics }: UpPlan): Pr
     ports: { fraud: next(1), bank: next(2), notification: next(3) },
     port,
     livesBefore: db === undefined ? 0 : await livesIn(db),
-    onLost: (node, why) => {
-      if (closing) return
-      if (why !== undefined || ++risings > MOST_RISINGS) fail(why ?? new ResilError('ENGINE_KILLED', `the engine was killed ${MOST_RISINGS} times`, 'look at what kills it: memory, perhaps'))
-      else body.start(node).catch(fail)
-    },
+    onLost: raise(() => body),
   })
+  let scheduler: WireBody | undefined
+  const close = async () => {
+    await scheduler?.close()
+    await body.close()
+  }
   try {
     log.emit('lab', 'run.started', { scenario: 'up', summary: 'everything together, until you say stop', mode: 'wire', seed, subject: 'reference', toxics: given.map(({ spec }) => spec), invariants: [], options: {} })
     await body.start(NODE)
+    const opened = await openWireBody({
+      clock,
+      log,
+      random,
+      seed,
+      toxics: known,
+      mocks: { resource: resource({ clock, random: random.fork('resource'), log: log.from('mock'), latency: typicalLatency }) },
+      subject: { kind: 'reference' },
+      engine: 'cron',
+      settings: {},
+      nodes: [CRON_NODE],
+      db: cronDb,
+      ports: { resource: next(5) },
+      port: next(4),
+      onLost: raise(() => scheduler),
+    })
+    scheduler = opened.body
+    if (cronDb === undefined) await putSchedules(scheduler.db, clock)
+    await scheduler.start(CRON_NODE)
     const url = body.url(NODE)
-    log.emit('lab', 'world.opened', { urls: { payments: url, ...urls } })
+    const urls = { payments: url, ...paymentUrls, cron: scheduler.url(CRON_NODE), ...opened.urls }
+    const linkOf = (name: string) => scheduler!.links.find((link) => link.name === name) ?? body.link(name)
+    log.emit('lab', 'world.opened', { urls })
     const asked = given.map(({ text, spec }, n) => ({ spec: { ...spec, name: `${spec.type}_${n + 1}` }, name: text, on: true }))
     const more = proposed(specOf, toxics).slice(0, Math.max(0, KEYS - asked.length))
     const press = (key: string, does: string) => void log.emit('lab', 'key.pressed', { key, does })
-    const switches = switchesOf(body, press, [...asked, ...more])
+    const switches = switchesOf(linkOf, press, [...asked, ...more])
     let paused = false
     return {
       url,
-      urls: { payments: url, ...urls },
+      urls,
+      cronDb: scheduler.db,
       switches,
       inject: () => {
         press('f', "drop the bank's next answer")
@@ -144,10 +185,10 @@ export async function openUp({ log, clock, seed, port, db, toxics }: UpPlan): Pr
         else body.resume(NODE)
       },
       failed,
-      close: () => (closing ??= body.close()),
+      close: () => (closing ??= close()),
     }
   } catch (error) {
-    closing = body.close()
+    closing = close()
     await closing
     throw error
   }
@@ -200,9 +241,9 @@ function proposed(specOf: (text: string) => ToxicSpec, given: readonly string[])
   return PROPOSED.filter((text) => !given.includes(text)).map((text, n) => ({ spec: { ...specOf(text), name: `proposed_${n + 1}` }, name: text, on: false }))
 }
 
-function switchesOf(body: WireBody, press: (key: string, does: string) => void, wanted: readonly { spec: ToxicSpec; name: string; on: boolean }[]): Switch[] {
+function switchesOf(linkOf: (name: string) => HostileLink, press: (key: string, does: string) => void, wanted: readonly { spec: ToxicSpec; name: string; on: boolean }[]): Switch[] {
   return wanted.map(({ spec, name, on }, n) => {
-    const { rules } = body.link(spec.link)
+    const { rules } = linkOf(spec.link)
     if (on) rules.add(spec)
     return {
       name,
@@ -216,6 +257,18 @@ function switchesOf(body: WireBody, press: (key: string, does: string) => void, 
       },
     }
   })
+}
+
+/** Three jobs that one can watch: the source of most schedulers' work, on a day that passes faster. */
+async function putSchedules(db: string, clock: Clock): Promise<void> {
+  const { registry, close } = await openCron(db, clock)
+  try {
+    await registry.put('digest', { expr: '0 * * * * *', job: asLabJob('ms=800,steps=5') })
+    await registry.put('reports', { expr: '*/30 * * * * *', job: asLabJob('ms=300') })
+    await registry.put('cleanup', { expr: '*/15 * * * * *', job: asLabJob('ms=50') })
+  } finally {
+    await close()
+  }
 }
 
 const DROP = 'next_answer_dropped'

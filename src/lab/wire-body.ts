@@ -233,7 +233,7 @@ export class WireBody implements Body {
     node.exited = new Promise((resolveExit) => child.once('close', (code, signal) => resolveExit(this.#ended(name, child, incarnation, site, code, signal, refused, lastWords))))
     node.port = await ready
     if (!node.link) {
-      node.link = await this.#link(this.#service(name), { port: name === 'n1' ? (this.#setup.port ?? 0) : 0 }, node.port)
+      node.link = await this.#link(this.#service(name), { port: Number(name.slice(1)) === 1 ? (this.#setup.port ?? 0) : 0 }, node.port)
       node.network = new HttpNetwork({ clock, services: { [this.#service(name)]: this.url(name) } })
     } else {
       await node.link.setEnabled(true)

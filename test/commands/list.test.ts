@@ -46,12 +46,12 @@ describe('resil list failures', () => {
     const units = await Promise.all(scenarioFiles.map((load) => load()))
     const cells = resil(['list', 'failures', '--json']).json()
     const outcome = cells.pop()
-    expect(cells).toHaveLength(28)
+    expect(cells).toHaveLength(36)
     for (const { component, mode, scenarios: names } of cells) {
       const claimed = units.filter(({ failures }) => failures.some((failure) => failure.component === component && failure.mode === mode))
       expect(names).toEqual(claimed.map(({ name }) => name))
     }
-    expect(outcome).toEqual({ ok: true, covered: cells.filter((cell) => cell.scenarios.length > 0).length, cells: 28 })
+    expect(outcome).toEqual({ ok: true, covered: cells.filter((cell) => cell.scenarios.length > 0).length, cells: 36 })
   })
 })
 

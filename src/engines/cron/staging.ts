@@ -1,4 +1,5 @@
 /** What many scenarios of the scheduler do. */
+import type { Event } from '../../events.ts'
 import type { CronSettings } from './engine.ts'
 import { asLabJob } from './lab-job.ts'
 import { completeSpec, crontabOf } from './spec.ts'
@@ -48,4 +49,10 @@ export async function fill(world: CronStage, schedules: number): Promise<void> {
       await tx.query('INSERT INTO schedule (name, generation, paused, cursor_at, next_at, created_at, updated_at) VALUES (:name, 1, 0, :now, :next, :now, :now)', { name, now, next })
     }
   })
+}
+
+/** How a schedule's next run ended, whether it has already or is waited for. */
+export async function ending(world: CronStage, schedule: string): Promise<Event> {
+  const wanted = (event: Event) => event.type === 'attempt.ended' && event['schedule'] === schedule
+  return world.of('attempt.ended').find(wanted) ?? world.must(wanted)
 }

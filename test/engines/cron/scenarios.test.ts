@@ -33,3 +33,8 @@ describe.each(scenarios.filter(({ needsSubject }) => !needsSubject).map((scenari
     expect(result).toMatchObject({ verdict: 'held', unfired: [] })
   })
 })
+
+it('without an election every node fires, and the same judges find each tick once', async () => {
+  const result = await run({ ...planOf('C-09', 3), leaderless: true })
+  expect(result.findings.filter(({ verdict }) => verdict !== 'held')).toEqual([])
+})

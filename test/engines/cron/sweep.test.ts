@@ -16,6 +16,10 @@ test(`${SEEDS} seeds of three nodes under faults: no violation`, { timeout: 120_
   expect(fired).toBeGreaterThanOrEqual(3 * SEEDS)
 })
 
+test('without an election, by the same judges: no violation', { timeout: 60_000 }, async () => {
+  for (let seed = 1; seed <= 8; seed++) expect((await runCronSeed(seed, undefined, true)).violations, `seed ${seed}`).toEqual([])
+})
+
 test('a seed does the same again', async () => {
   expect((await runCronSeed(5)).trace).toBe((await runCronSeed(5)).trace)
 })

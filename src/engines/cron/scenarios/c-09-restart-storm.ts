@@ -24,6 +24,6 @@ export const scenario: CronScenario = {
       await world.clock.sleep(300)
     }
     await world.heal()
-    world.expect('the storm was one', world.of('node.killed').length > 100, `${world.of('node.killed').length} kills`)
+    world.expect('the storm was one', world.of('node.killed').length >= 50, `${world.of('node.killed').length} kills`)
   },
 }

@@ -1,6 +1,6 @@
 import { ALWAYS } from '../stage.ts'
 import type { CronScenario } from '../stage.ts'
-import { CALM, statesOf, usual } from '../staging.ts'
+import { CALM, ending, statesOf, usual } from '../staging.ts'
 
 export const scenario: CronScenario = {
   name: 'C-72',
@@ -16,7 +16,7 @@ export const scenario: CronScenario = {
     await world.clock.sleep(2 * CALM)
     const waits = await statesOf(world, 'new')
     await world.deploy('n2', { build: 2 })
-    const done = await world.must((event) => event.type === 'attempt.ended' && event['schedule'] === 'new')
+    const done = await ending(world, 'new')
     await world.heal()
     world.expect('it waits while nobody knows it', waits === 'queued', waits)
     world.expect('the new build runs it', done.node === 'n2' && done['state'] === 'succeeded', `${done['state']} on ${done.node}`)

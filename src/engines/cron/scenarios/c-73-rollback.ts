@@ -1,6 +1,6 @@
 import { ALWAYS } from '../stage.ts'
 import type { CronScenario } from '../stage.ts'
-import { CALM, statesOf, usual } from '../staging.ts'
+import { CALM, ending, statesOf, usual } from '../staging.ts'
 
 export const scenario: CronScenario = {
   name: 'C-73',
@@ -18,7 +18,7 @@ export const scenario: CronScenario = {
     await world.clock.sleep(2 * CALM)
     const held = await statesOf(world, 'work')
     for (const node of world.nodes) await world.deploy(node, { build: 2 })
-    const done = await world.must((event) => event.type === 'attempt.ended' && event['schedule'] === 'work')
+    const done = await ending(world, 'work')
     await world.heal()
     world.expect('held by the old build', held === 'queued', held)
     world.expect('run by the new one', done['state'] === 'succeeded', String(done['state']))
