@@ -162,6 +162,7 @@ export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<Scenari
     'c-82-stopped-holder': () => import('./engines/cron/scenarios/c-82-stopped-holder.ts').then((unit) => unit.scenario),
     'c-83-all-down': () => import('./engines/cron/scenarios/c-83-all-down.ts').then((unit) => unit.scenario),
     elect: () => import('./engines/cron/scenarios/elect.ts').then((unit) => unit.scenario),
+    'store-partition': () => import('./engines/cron/scenarios/store-partition.ts').then((unit) => unit.scenario),
   },
 }
 

@@ -73,13 +73,15 @@ export class CronWorld {
   readonly random: Random
   readonly nodes: readonly string[]
   readonly host: SimulatedHost
+  /** Nodes that cannot reach the store. */
+  readonly cut: Set<string>
   readonly ttlMs: number
   readonly #pace: CronWorldSetup['pace']
   readonly #trust: Trust
   /** The store is locked by somebody until then, monotonic ms. */
   busyUntil = 0
 
-  private constructor(parts: Pick<CronWorld, 'clock' | 'log' | 'body' | 'store' | 'registry' | 'mock' | 'random' | 'nodes' | 'host' | 'ttlMs'> & Pick<CronWorldSetup, 'pace'> & { trust: Trust }, events: Event[], lock: (world: CronWorld) => void) {
+  private constructor(parts: Pick<CronWorld, 'clock' | 'log' | 'body' | 'store' | 'registry' | 'mock' | 'random' | 'nodes' | 'host' | 'cut' | 'ttlMs'> & Pick<CronWorldSetup, 'pace'> & { trust: Trust }, events: Event[], lock: (world: CronWorld) => void) {
     this.clock = parts.clock
     this.log = parts.log
     this.body = parts.body
@@ -89,6 +91,7 @@ export class CronWorld {
     this.random = parts.random
     this.nodes = parts.nodes
     this.host = parts.host
+    this.cut = parts.cut
     this.ttlMs = parts.ttlMs
     this.#trust = parts.trust
     this.#pace = parts.pace
@@ -116,11 +119,12 @@ export class CronWorld {
     const mock = resource({ clock, random: random.fork('resource'), log: log.from('mock'), latency: { p50: 2, p99: 10 } })
     const services = new Map<string, Service>([['resource', mock.handle]])
     const make = setup.createEngine ?? ((outside, settings) => new CronEngine(outside, settings))
+    const cut = new Set<string>()
     /** The present life of each node. */
     const lives = new Map<string, CronEngine>()
     const createEngine: CreateEngine = (outside, settings) => {
       const own = (settings ?? {}) as Partial<CronSettings>
-      const engine = make({ ...outside, runner: new LabRunner({ ...outside, build: own.build ?? 1, block: (ms) => standStill(outside.node, ms) }), host: setup.host ? host.of(outside.node, outside.incarnation) : undefined }, own)
+      const engine = make({ ...outside, store: reachable(outside.store, outside.clock, () => cut.has(outside.node)), runner: new LabRunner({ ...outside, build: own.build ?? 1, block: (ms) => standStill(outside.node, ms) }), host: setup.host ? host.of(outside.node, outside.incarnation) : undefined }, own)
       lives.set(outside.node, engine)
       return engine
     }
@@ -149,7 +153,7 @@ export class CronWorld {
     await clock.run(inner.migrate(migrations))
     await clock.run(setTraps(inner))
     const ttlMs = setup.settings?.ttlMs ?? DEFAULTS.ttlMs
-    return new CronWorld({ clock, log, body, store: inner, registry: new Registry(inner, clock, random.fork('registry')), mock, random, nodes, trust, host, ttlMs, pace: setup.pace }, events, (made) => {
+    return new CronWorld({ clock, log, body, store: inner, registry: new Registry(inner, clock, random.fork('registry')), mock, random, nodes, trust, host, cut, ttlMs, pace: setup.pace }, events, (made) => {
       world = made
     })
   }
@@ -267,6 +271,27 @@ function hostileStore(inner: Store, clock: Clock, busyUntil: () => number, look:
     close: () => inner.close(),
   }
 }
+
+/** A store on the far side of a network: not there while `isCut`. */
+function reachable(inner: Store, clock: Clock, isCut: () => boolean): Store {
+  return {
+    get insideTransaction() {
+      return inner.insideTransaction
+    },
+    async transaction<T>(name: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+      if (isCut()) {
+        await clock.sleep(UNREACHABLE_MS)
+        throw new ResilError('STORE_BUSY', 'the store cannot be reached')
+      }
+      return inner.transaction(name, work)
+    },
+    migrate: (all: readonly Migration[]) => inner.migrate(all),
+    close: () => inner.close(),
+  }
+}
+
+/** Until a node gives up to reach it. */
+const UNREACHABLE_MS = 1000
 
 /** As the real store's. */
 const BUSY_LIMIT_MS = 5000

@@ -45,6 +45,7 @@ interface Parts {
   leaderless: boolean
   lock(ms: number): Promise<void>
   reusePid(node: string): void
+  partition(node: string, cut: boolean): void
 }
 
 class LabCronStage extends LabStage implements CronStage {
@@ -114,6 +115,11 @@ class LabCronStage extends LabStage implements CronStage {
   reusePid(node: string): void {
     this.note('pid.reused', { of: node })
     this.#parts.reusePid(node)
+  }
+
+  partition(node: string, cut: boolean): void {
+    this.note(cut ? 'store.cut' : 'store.joined', { from: node })
+    this.#parts.partition(node, cut)
   }
 
   pauseAt(point: PausePoint, node: string): void {
@@ -234,7 +240,7 @@ export async function openCronRun(plan: Plan, scenario: CronScenario, toxics: Re
       return clock.sleep(ms)
     }
     const script = new NodeClock(clock)
-    return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, leaderless: settings.mode === 'none', lock, reusePid: (node) => sim.host.reuse(node) }, { urls: {}, live: (work) => sim.live(work), script, observe: () => sim.observe(), close: () => body.close() })
+    return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, leaderless: settings.mode === 'none', lock, reusePid: (node) => sim.host.reuse(node), partition: (node, cut) => void (cut ? sim.cut.add(node) : sim.cut.delete(node)) }, { urls: {}, live: (work) => sim.live(work), script, observe: () => sim.observe(), close: () => body.close() })
   }
 
   const { openWireBody } = await import('./wire-body.ts')
@@ -249,7 +255,11 @@ export async function openCronRun(plan: Plan, scenario: CronScenario, toxics: Re
     throw error
   })
   await setTraps(store)
-  const lock = () => Promise.reject(new ResilError('NEEDS_VIRTUAL_TIME', 'the lock of a file is held in virtual time only', 'add --sim'))
+  const virtual = (what: string) => new ResilError('NEEDS_VIRTUAL_TIME', `${what} in virtual time only`, 'add --sim')
+  const lock = () => Promise.reject(virtual('the lock of the store is held'))
+  const never = (what: string) => () => {
+    throw virtual(what)
+  }
   const script = new NodeClock(clock)
-  return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, leaderless: settings.mode === 'none', lock, reusePid: () => {} }, { urls, live: (work) => work, script, observe: () => observeLedger(log, store, ttlMs), close: () => close().finally(() => body.close()) })
+  return opened({ body, log, random, mocks: { resource: mock }, script }, { registry, store, ledger: mock.ledger, ttlMs, build, leaderless: settings.mode === 'none', lock, reusePid: never('a process number is used again'), partition: never('there is a network before the store') }, { urls, live: (work) => work, script, observe: () => observeLedger(log, store, ttlMs), close: () => close().finally(() => body.close()) })
 }

@@ -97,6 +97,8 @@ const SENTENCES: Record<string, Say> = {
   'node.deployed': ({ deployed, build }) => ['resil', `deploys ${deployed} anew${build ? `, build ${build}` : ''}`, 'fault'],
   'clock.stepped': ({ node, ms }) => [node ?? 'node', `its clock is set ${span(Math.abs(Number(ms)))} ${Number(ms) < 0 ? 'back' : 'ahead'}`, 'fault'],
   'store.locked': ({ ms }) => ['resil', `holds the lock of the store for ${span(ms)}`, 'fault'],
+  'store.cut': ({ from }) => [from ?? 'node', 'cannot reach the store any more', 'fault'],
+  'store.joined': ({ from }) => [from ?? 'node', 'can reach the store again', 'fault'],
   'pid.reused': ({ of }) => ['resil', `another program gets the process number of ${of}`, 'fault'],
   'schedule.recomputed': ({ node, schedule, to }) => [node ?? 'node', `${schedule} is due at another time than was written: ${to === null ? 'never' : new Date(to).toISOString()}`],
   'slot.begun': ({ slot }) => ['resil', `slot ${new Date(slot).toISOString()}`, 'quiet'],

@@ -78,3 +78,50 @@ test('a partition from the resource: attempts go on until it heals', { timeout: 
   await node.said(new RegExp(`"type":"attempt.ended","tick":"${tick.replaceAll(/[.!]/g, '\\$&')}"[^\\n]*"state":"succeeded"`))
   expect(effectsOf(tick)).toBe(1)
 })
+
+/** A job that answers a request, does four steps at the resource, and commits each at the node, behind a link. */
+async function stepper(checkpoints: () => string): Promise<HttpServer> {
+  return serveHttp(async (request) => {
+    const { 'idempotency-key': key, 'resil-fencing-token': token, 'resil-checkpoint': from } = request.headers
+    for (let step = Number(from ?? 0) + 1; step <= 4; step++) {
+      await mock.handle({ method: 'POST', path: '/v1/effects', headers: { 'content-type': 'application/json', 'idempotency-key': `${key}/${step}`, 'resil-fencing-token': token! }, body: '{"what":"step"}' })
+      for (let sent = 0; ; sent++) {
+        const answer = await fetch(`${checkpoints()}/v1/runs/${token}/checkpoint`, { method: 'POST', headers: { 'resil-step': String(step) }, body: String(step), signal: AbortSignal.timeout(400) }).catch(() => undefined)
+        if (answer?.ok) break
+        if (answer?.status === 409 || sent === 20) return { status: 409, headers: {}, body: 'another has it' }
+      }
+    }
+    return { status: 200, headers: {}, body: 'done' }
+  }, { clock, port: 0 })
+}
+
+test.each([
+  ['nothing', undefined],
+  ['a lost request', { type: 'lost_request', attributes: { first: 2 } }],
+  ['a lost response', { type: 'lost_response', attributes: { first: 2 } }],
+  ['a response that never comes', { type: 'lost_response', attributes: { then: 'hang', first: 1 } }],
+  ['a request that comes twice', { type: 'duplicate_request', attributes: {} }],
+  ['an answer that is too late', { type: 'http_delay', attributes: { ms: 800, first: 1 } }],
+  ['a partition', 'partition'],
+] as const)('checkpoints over HTTP, with %s between the job and its node: four steps, each once', { timeout: 20_000 }, async (name, toxic) => {
+  const { url } = node.stdout.split('\n').flatMap((line) => (line.includes('"type":"ready"') ? [JSON.parse(line)] : []))[0]
+  const face = await proxies.create({ name: `node-${name.replaceAll(' ', '-')}`, listen: '127.0.0.1:0', upstream: new URL(url).host, toxics: [] })
+  const job = await stepper(() => `http://127.0.0.1:${face.link.address.port}`)
+  try {
+    const schedule = `steps-${name.replaceAll(' ', '-')}`
+    resil(['cron', 'add', schedule, '@every 1h', '--db', db, '--timeout', '10s', '--http', `http://127.0.0.1:${job.port}/run`])
+    const rule = typeof toxic === 'object' ? face.rules.add({ link: face.link.name, ...toxic, attributes: { ...toxic.attributes } }) : undefined
+    if (toxic === 'partition') {
+      await face.link.setEnabled(false)
+      clock.after(1500, () => void face.link.setEnabled(true))
+    }
+    const { tick } = resil(['cron', 'trigger', schedule, '--db', db, '--json']).json().at(-1)
+    await node.said(new RegExp(`"type":"attempt.ended","tick":"${tick.replaceAll(/[.!]/g, '\\$&')}"[^\\n]*"state":"succeeded"`))
+    const steps = node.stdout.split('\n').filter((line) => line.includes('"attempt.checkpointed"') && line.includes(tick)).map((line) => JSON.parse(line).step)
+    expect(steps).toEqual([1, 2, 3, 4])
+    expect([1, 2, 3, 4].map((step) => effectsOf(`${tick}/${step}`))).toEqual([1, 1, 1, 1])
+    expect(rule === undefined || rule.hits > 0).toBe(true)
+  } finally {
+    await job.close(0)
+  }
+})

@@ -148,11 +148,14 @@ export class CronEngine implements Engine {
       return json(202, {})
     }
     if (request.body.length > CHECKPOINT_MAX) return problem(413, 'checkpoint-too-long', `A checkpoint has at most ${CHECKPOINT_MAX} characters`)
+    const given = request.headers['resil-step']
+    if (given !== undefined && !/^[1-9]\d{0,8}$/.test(given)) return problem(400, 'bad-step', 'Resil-Step is the number of the step, from 1')
     try {
-      await run.commit(request.body)
+      await run.commit(request.body, given === undefined ? undefined : Number(given))
       return json(200, {})
     } catch (error) {
       if (error instanceof Fenced) return over()
+      if (error instanceof ResilError && error.code === 'STEP_OUT_OF_ORDER') return problem(409, 'step-out-of-order', error.message)
       throw error
     }
   }

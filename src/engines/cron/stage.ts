@@ -33,6 +33,8 @@ export interface CronStage extends Stage {
   lockStore(ms: number): Promise<void>
   /** Another program gets the number of a dead node's process. Virtual time only. */
   reusePid(node: string): void
+  /** The network between a node and the store: there is none before one file, so in virtual time only. */
+  partition(node: string, cut: boolean): void
   pauseAt(point: PausePoint, node: string): void
   /** Ends a node in good order and begins it again with other settings. */
   deploy(node: string, settings: Partial<CronSettings>): Promise<void>

@@ -43,8 +43,11 @@ export interface Run {
   readonly signal: AbortSignal
   /** Per cent. */
   progress(percent: number): void
-  /** Commits a step. Throws Fenced when the run is another's by now. */
-  commit(data: string): Promise<void>
+  /**
+   * Commits a step. With its number a repeat is told apart: it resolves as the first one did. Throws Fenced when the run is another's by now,
+   * STEP_OUT_OF_ORDER when a step before it is missing.
+   */
+  commit(data: string, step?: number): Promise<void>
 }
 
 export interface Ended {
@@ -94,7 +97,9 @@ interface Active {
   stop: AbortController
   /** Why it was stopped. */
   why: 'cancelled' | 'timed out' | 'drained' | 'fenced' | undefined
+  /** The last step that was given, and resolves when it is durable. */
   step: number
+  durable: Promise<void>
   run: Run | undefined
   ended: Promise<void>
 }
@@ -284,7 +289,7 @@ export class Pool {
   #begin(tick: Tick, spec: Spec, checkpoint: string | null, step: number): void {
     const { clock, log } = this.#setup
     const key = tickKey(tick)
-    const active: Active = { tick, spec, stop: new AbortController(), why: undefined, step, run: undefined, ended: Promise.resolve() }
+    const active: Active = { tick, spec, stop: new AbortController(), why: undefined, step, durable: Promise.resolve(), run: undefined, ended: Promise.resolve() }
     const lateMs = Math.max(0, clock.now() - tick.slot_at)
     this.#active.set(key, active)
     log.emit('attempt.started', { ...factsOf(tick), attempt: tick.attempts, token: tick.token, step, lateMs })
@@ -301,7 +306,7 @@ export class Pool {
       timeoutMs: spec.timeoutMs,
       signal: active.stop.signal,
       progress: (percent) => void this.progress(tick, tick.token, percent).catch(() => {}), // the next one says more
-      commit: (data) => this.checkpoint(tick, tick.token, ++active.step, data),
+      commit: (data, nth = active.step + 1) => this.#commit(active, data, nth),
     }
     active.run = run
     active.ended = this.#carryOut(spec.job, run)
@@ -347,6 +352,14 @@ export class Pool {
     const { status, body } = outcome.value
     // With the same key and a newer token it may be asked again; what the service will never take is not asked twice.
     return { ok: status >= 200 && status < 300, output: `${status} ${body}`, final: status >= 400 && status < 500 && status !== 408 && status !== 409 && status !== 425 && status !== 429 }
+  }
+
+  #commit(active: Active, data: string, step: number): Promise<void> {
+    if (step <= active.step) return active.durable
+    if (step > active.step + 1) return Promise.reject(new ResilError('STEP_OUT_OF_ORDER', `step ${step} came behind step ${active.step}`, 'commit steps in order, from 1'))
+    active.step = step
+    active.durable = active.durable.then(() => this.checkpoint(active.tick, active.tick.token, step, data))
+    return active.durable
   }
 
   /** Commits a step of a run. Throws Fenced when another has claimed the tick since. */
