@@ -10,6 +10,7 @@ import { blank, compose, LABEL, labelled, labelledFlow, MEDIUM, NARROW } from '.
 const REFUSED_SHOWN = 4
 const TICKS_SHOWN = 12
 const BAR = 10
+const BAR_NARROW = 4
 /** From here on there is room for the names of signals. */
 const SIGNALS_WIDE = 110
 /** As in the elector: the part of the lease for which a leader trusts itself. */
@@ -48,7 +49,7 @@ function nodeLine(view: CronView, node: NodeView, frame: Frame): Line {
   const whyLook: Look = node.state === 'up' || node.state === 'gone' ? 'quiet' : 'fault'
   const head: Line = [span(` ${cell(node.name, 6)}`, 'label')]
   const skew = `${node.skewMs >= 0 ? '+' : '-'}${(Math.abs(node.skewMs) / 1000).toFixed(1)} s`
-  if (!wide) return [...head, span(cell(role, 11), look), span(cell(node.epoch === null ? '-' : `${node.epoch}`, 7)), span(left === null ? '' : `${bar(BAR)} `, 'work'), span(left === null ? (why || '-') : left === 0 ? 'expired' : `${seconds(left)} s`, left === null ? whyLook : 'plain')]
+  if (!wide) return [...head, span(cell(role, 11), look), span(cell(node.epoch === null ? '-' : `${node.epoch}`, 7)), span(left === null ? '' : `${bar(columns < NARROW ? BAR_NARROW : BAR)} `, 'work'), span(left === null ? (why || '-') : left === 0 ? 'expired' : `${seconds(left)} s`, left === null ? whyLook : 'plain')]
   return [
     ...head,
     span(cell(node.pid === null ? '-' : `${node.pid}`, 9)),
