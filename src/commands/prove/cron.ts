@@ -1,11 +1,11 @@
 import { Flags } from '@oclif/core'
 import { ResilError } from '../../errors.ts'
 import type { Plan } from '../../lab/plan.ts'
-import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
-import { duration, integer, seed } from '../flags.ts'
+import { duration, integer } from '../flags.ts'
+import { runFlags, RunCommand, shellWord } from '../run-command.ts'
 
-export default class ProveCron extends BaseCommand<typeof ProveCron> {
+export default class ProveCron extends RunCommand<typeof ProveCron> {
   static override summary = 'whether a scheduler of your own takes effect once for each slot, while its copies are killed and stopped'
   static override description =
     'Starts COMMAND so many times. Each copy finds the resource that its job shall act on at $RESIL_RESOURCE_URL: one POST is one effect; with an Idempotency-Key a repeat is told apart. What the resource saw is compared with the slots of the expression: missed, doubled, or at no slot at all. Exit code: 0 each slot once, 1 not, 2 usage, 3 undecided, 130 interrupted.'
@@ -18,23 +18,11 @@ export default class ProveCron extends BaseCommand<typeof ProveCron> {
     tolerance: duration({ summary: 'how late an effect may be; the time between two slots when not given' }),
     scenario: Flags.string({ summary: 'C-80 to C-83 (resil list scenarios), or a file that exports `scenario`', default: 'C-80', helpValue: 'NAME' }),
     port: integer({ summary: 'where the resource listens; any free one when not given', min: 1, max: 65_535 }),
-    seed: seed({ summary: 'replays latencies and decisions' }),
-    report: Flags.string({ summary: 'also write junit=FILE, github, plain=FILE or ndjson=FILE', multiple: true, helpValue: 'KIND=FILE' }),
+    ...runFlags,
   }
 
   protected async work(): Promise<ExitCode> {
-    const { present } = await import('../../lab/present.ts')
-    const { EXIT } = await import('../../lab/run.ts')
-    const result = await present(await this.#plan(), {
-      look: this.flags.json ? 'json' : this.flags.quiet ? 'quiet' : this.screen ? 'screen' : 'plain',
-      out: process.stdout,
-      input: process.stdin,
-      colour: this.colour,
-      reports: this.flags.report ?? [],
-      signal: this.interrupted,
-      interrupt: () => this.interrupt(),
-    })
-    return EXIT[result.verdict]
+    return this.play(await this.#plan(), this.flags.report ?? [])
   }
 
   async #plan(): Promise<Plan> {
@@ -51,8 +39,7 @@ export default class ProveCron extends BaseCommand<typeof ProveCron> {
     const periodMs = shortestPeriod((after) => crontab.next(after), new SystemClock().now())
     if (!(periodMs <= LONGEST_PERIOD_MS)) throw new ResilError('TOO_RARE', `"${flags.expr}" fires less than once in ${LONGEST_PERIOD_MS / 1000} s`, 'prove your scheduler with an expression that fires every few seconds')
     const seed = flags.seed ?? anySeed()
-    const quote = (text: string) => (/^[\w./:=,@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
-    const words = ['resil prove cron', `--expr ${quote(flags.expr)}`, ...(flags.tz === 'UTC' ? [] : [`--tz ${flags.tz}`]), `--copies ${flags.copies}`, `--scenario ${quote(flags.scenario)}`, `--seed ${seed}`, ...(flags.tolerance === undefined ? [] : [`--tolerance ${flags.tolerance}ms`]), '--', ...argv.map(quote)]
+    const words = ['resil prove cron', `--expr ${shellWord(flags.expr)}`, ...(flags.tz === 'UTC' ? [] : [`--tz ${flags.tz}`]), `--copies ${flags.copies}`, `--scenario ${shellWord(flags.scenario)}`, `--seed ${seed}`, ...(flags.tolerance === undefined ? [] : [`--tolerance ${flags.tolerance}ms`]), '--', ...argv.map(shellWord)]
     return {
       scenario: flags.scenario,
       mode: 'wire',
