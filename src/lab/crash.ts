@@ -61,6 +61,11 @@ export class Life {
     this.#points.push({ ...point, nth: point.nth + (this.#counts.get(point.site) ?? 0) })
   }
 
+  /** What was armed and has not struck yet never will. */
+  disarm(): void {
+    this.#points.length = 0
+  }
+
   /** Stands still like a stopped process: what comes to it, or back to it, waits until it is resumed. */
   pause(): void {
     this.#stopped ??= new Promise((resolve) => (this.#resume = resolve))

@@ -29,7 +29,7 @@ const PATIENCE_MS = 120_000
 /** Most that a node's wall clock is set forward or back. */
 const MOST_SKEW_MS = 5000
 
-const SETTINGS: Partial<CronSettings> = { ttlMs: 3000, watchMs: 500, pollMs: 1000, beatMs: 1500, workerLeaseMs: 6000, drainMs: 2000 }
+const SETTINGS: Partial<CronSettings> = { ttlMs: 3000, watchMs: 750, pollMs: 1500, beatMs: 2000, workerLeaseMs: 6000, drainMs: 2000 }
 
 /** Sites at which a node may die or have its store spoilt, as often as they are passed. */
 const SITES = ['tx:fire', 'tx:claim', 'tx:complete', 'tx:checkpoint', 'tx:lease:renew', 'tx:lease:take', 'tx:beat', 'tx:reap', 'call:resource'] as const

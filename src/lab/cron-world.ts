@@ -188,6 +188,7 @@ export class CronWorld {
   /** No faults any more; every node lives. Resolves when nothing waits or runs, or after `patienceMs`. */
   async heal(patienceMs: number): Promise<void> {
     this.busyUntil = 0
+    this.body.disarm()
     for (const link of this.body.links) link.rules.removeAll()
     this.mock.heal()
     for (const node of this.nodes) {

@@ -202,6 +202,14 @@ export class SimulatedBody implements Body {
     else at.points.push(point)
   }
 
+  /** Takes back every fault that was armed and has not struck. */
+  disarm(): void {
+    for (const at of this.#nodes.values()) {
+      at.points.length = 0
+      at.life?.disarm()
+    }
+  }
+
   async close(): Promise<void> {
     for (const at of this.#nodes.values()) {
       at.stop.abort()

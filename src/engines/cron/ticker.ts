@@ -34,6 +34,8 @@ export interface TickerSetup {
   wake(): void
 }
 
+/** Why a nap ends: a reason of its own spares the error that is made without one. */
+const WOKEN = 'woken'
 /** Schedules in one transaction, and how long it may hold the loop: the first look at a zone costs half a millisecond. */
 const SCHEDULES_PER_TURN = 200
 const TURN_MS = 25
@@ -78,7 +80,7 @@ export class Ticker {
         return due === 0 || filled || recomputed ? 0 : due
       })
       const nap = new AbortController()
-      this.#woken = () => nap.abort()
+      this.#woken = () => nap.abort(WOKEN)
       signal.addEventListener('abort', this.#woken, { once: true })
       await clock.sleep(Math.min(more ?? pollMs, pollMs), nap.signal)
       signal.removeEventListener('abort', this.#woken)

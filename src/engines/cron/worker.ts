@@ -81,6 +81,8 @@ export interface PoolSetup {
   beatMs: number
 }
 
+/** Why a nap ends: a reason of its own spares the error that is made without one. */
+const WOKEN = 'woken'
 /** Queued ticks that are looked at together, and how many times as many in one claim. */
 const LOOKED_AT = 100
 const PAGES = 10
@@ -90,6 +92,9 @@ export const OUTPUT_KEPT = 16_384
 export const CHECKPOINT_MAX = 65_536
 /** Between two tries to write down how a run ended, while the store cannot. */
 const WRITE_AGAIN_MS = 200
+
+/** What a look at the queue needs to know: the rest of a row is read when it is claimed. */
+type Waiting = TickId & Pick<Tick, 'overlap' | 'attempts'> & { spec: string }
 
 interface Active {
   tick: Tick
@@ -147,8 +152,8 @@ export class Pool {
       }
       if (signal.aborted) break
       const nap = new AbortController()
-      this.#woken = () => nap.abort()
-      const stop = () => nap.abort()
+      this.#woken = () => nap.abort(WOKEN)
+      const stop = () => nap.abort(WOKEN)
       signal.addEventListener('abort', stop, { once: true })
       await clock.sleep(waitMs, nap.signal)
       signal.removeEventListener('abort', stop)
@@ -229,8 +234,8 @@ export class Pool {
       for (let page = 0; page < PAGES && claimed.length + this.#active.size < slots; page++) {
         // Mostly the first ones will do: a hundred rows are read only when they do not.
         const limit = page === 0 ? 2 * (slots - this.#active.size) : LOOKED_AT
-        const waiting = await tx.query<Tick & { spec: string }>(
-          `SELECT t.*, d.spec FROM tick t JOIN definition d ON d.schedule = t.schedule AND d.generation = t.generation
+        const waiting = await tx.query<Waiting>(
+          `SELECT t.schedule, t.slot_at, t.kind, t.seq, t.overlap, t.attempts, d.spec FROM tick t JOIN definition d ON d.schedule = t.schedule AND d.generation = t.generation
            WHERE t.state = 'queued' AND t.run_at <= :now AND t.min_build <= :build
              AND (t.overlap IN ('allow', 'skip') OR NOT EXISTS (SELECT 1 FROM tick r WHERE r.state = 'running' AND r.schedule = t.schedule))
            ORDER BY t.run_at, t.schedule LIMIT :limit OFFSET :left`,
@@ -270,7 +275,7 @@ export class Pool {
     return nextAt === null ? Number.POSITIVE_INFINITY : Math.max(1, nextAt - clock.now())
   }
 
-  async #take(tx: Tx, tick: Tick, now: number): Promise<Tick> {
+  async #take(tx: Tx, tick: TickId, now: number): Promise<Tick> {
     const { node, life } = this.#setup
     const [token] = await tx.query<{ last: number }>('UPDATE token SET last = last + 1 WHERE one = 1 RETURNING last')
     const [mine] = await tx.query<Tick>(
@@ -281,7 +286,7 @@ export class Pool {
     return mine!
   }
 
-  async #skip(tx: Tx, tick: Tick, now: number): Promise<Tick> {
+  async #skip(tx: Tx, tick: TickId, now: number): Promise<Tick> {
     const [row] = await tx.query<Tick>(`UPDATE tick SET state = 'skipped_overlap', reason = 'another run was under way', ended_at = :now WHERE ${THIS_TICK} AND state = 'queued' RETURNING *`, { ...idOf(tick), now })
     return row!
   }
