@@ -92,7 +92,7 @@ describe('the screen on a real terminal', () => {
 
   test('every key that ? lists on resil up does what it says, and q ends the world', { timeout: 90_000 }, async () => {
     const terminal = openTerminal(['up', '--port', '0', '--seed', '7', '--toxic', 'bank:latency=20ms'], { columns: 100, cwd })
-    await terminal.shows(/\[8\] payments/)
+    await terminal.shows(/\[9\] resource/)
 
     let from = terminal.raw.length
     const press = async (key: string, shown: RegExp) => {
@@ -102,11 +102,11 @@ describe('the screen on a real terminal', () => {
     }
     await press('?', /interrupt the run/)
     const listed = keysIn(plain(terminal.raw.slice(from)))
-    expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'p', 'f', 'Ctrl-C', '1', '2', '3', '4', '5', '6', '7', '8']))
-    await press('?', /\[8\] payments/)
+    expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'p', 'f', 'Ctrl-C', '1', '2', '3', '4', '5', '6', '7', '8', '9']))
+    await press('?', /\[9\] resource/)
 
     await press('1', /\[1\] bank .* taken away/)
-    for (const key of ['2', '3', '4', '5', '6', '7', '8']) await press(key, new RegExp(`\\[${key}\\] \\S+ +× .* armed`))
+    for (const key of ['2', '3', '4', '5', '6', '7', '8', '9']) await press(key, new RegExp(`\\[${key}\\] \\S+ +× .* armed`))
     await press('f', /f: drop the bank's next answer/)
     await press('p', /p: stop the engine for a while/)
     await press('p', /p: stop the engine for a while/)
