@@ -34,6 +34,13 @@ const COUNTED_MAX = 100_000
  */
 export function dueSlots(crontab: Crontab, spec: Spec, cursorAt: number, now: number, paused: boolean): Due {
   const { misfire, graceMs, windowMs, catchUpMax, catchUpPerSecond } = spec
+  const first = crontab.next(cursorAt)
+  if (first === null || first > now) return { slots: [], cursorAt, nextAt: first }
+  const second = crontab.next(first)
+  if (!paused && now - first <= graceMs && (second === null || second > now)) {
+    // As it nearly always is: one slot, on time.
+    return { slots: [{ slotAt: first, untilAt: first, slots: 1, state: 'queued', reason: '', runAt: first }], cursorAt: first, nextAt: second }
+  }
   const newest: number[] = []
   let before = now + 1
   while (newest.length < ROWS_MAX) {
@@ -49,13 +56,12 @@ export function dueSlots(crontab: Crontab, spec: Spec, cursorAt: number, now: nu
   const slots: Slot[] = []
   const add = (slotAt: number, state: Slot['state'], reason: string, runAt = slotAt) => slots.push({ slotAt, untilAt: slotAt, slots: 1, state, reason, runAt })
 
-  const earlier = crontab.next(cursorAt)!
-  if (earlier < oldest) {
-    let [count, until] = [0, earlier]
-    for (let at: number | null = earlier; at !== null && at < oldest && count < COUNTED_MAX; at = crontab.next(at)) [count, until] = [count + 1, at]
+  if (first < oldest) {
+    let [count, until] = [0, first]
+    for (let at: number | null = first; at !== null && at < oldest && count < COUNTED_MAX; at = crontab.next(at)) [count, until] = [count + 1, at]
     const more = crontab.prev(oldest)!
     const reason = paused ? 'the schedule was paused' : `too many were missed${more > until ? `: more than ${COUNTED_MAX}` : ''}`
-    slots.push({ slotAt: earlier, untilAt: more, slots: count, state: paused ? 'skipped_paused' : 'coalesced', reason, runAt: earlier })
+    slots.push({ slotAt: first, untilAt: more, slots: count, state: paused ? 'skipped_paused' : 'coalesced', reason, runAt: first })
   }
   if (paused) {
     for (const at of newest) add(at, 'skipped_paused', 'the schedule was paused')

@@ -75,9 +75,10 @@ export class Ticker {
         this.#watchClock()
         if (this.#holding) return pollMs
         const due = await this.#fire(epoch)
+        if (due === 0) return 0 // what is due now goes before what is of the past
         const filled = await this.#backfill(epoch)
         const recomputed = await this.#recompute(epoch)
-        return due === 0 || filled || recomputed ? 0 : due
+        return filled || recomputed ? 0 : due
       })
       const nap = new AbortController()
       this.#woken = () => nap.abort(WOKEN)
@@ -182,14 +183,8 @@ export class Ticker {
         `${WITH_DEFINITION} WHERE s.next_at IS NOT NULL AND s.next_at <= :now ORDER BY s.next_at LIMIT :limit`,
         { now, limit: SCHEDULES_PER_TURN },
       )
-      const ticks: object[] = []
       const since = clock.monotonic()
-      let done = 0
-      for (const row of rows) {
-        if (clock.monotonic() - since >= TURN_MS) break
-        ticks.push(...(await this.#book.account(tx, row, epoch, now)))
-        done++
-      }
+      const { done, recorded: ticks } = await this.#book.accountAll(tx, rows, epoch, now, () => clock.monotonic() - since >= TURN_MS)
       const [next] = await tx.query<{ at: number | null }>('SELECT MIN(next_at) AS at FROM schedule WHERE next_at IS NOT NULL')
       return { ticks, full: done < rows.length || rows.length === SCHEDULES_PER_TURN, nextAt: next?.at ?? null }
     })

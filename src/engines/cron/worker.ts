@@ -86,6 +86,8 @@ const WOKEN = 'woken'
 /** Queued ticks that are looked at together, and how many times as many in one claim. */
 const LOOKED_AT = 100
 const PAGES = 10
+/** A look that went through a whole page and found nothing that this node can run is not repeated sooner, whatever is added to the queue meanwhile. */
+const LOOK_AGAIN_MS = 100
 /** What is kept of a job's output, characters. */
 export const OUTPUT_KEPT = 16_384
 /** What a checkpoint may hold, characters. */
@@ -145,9 +147,12 @@ export class Pool {
     while (!signal.aborted) {
       if (this.#bug !== undefined) throw this.#bug
       let waitMs = pollMs
+      let inVain = false
       if (!this.#draining && this.#active.size < this.#setup.slots) {
         await this.#guarded(async () => {
-          waitMs = Math.min(pollMs, await this.#claim())
+          const looked = await this.#claim()
+          waitMs = Math.min(pollMs, looked.waitMs)
+          inVain = looked.inVain
         })
       }
       if (signal.aborted) break
@@ -155,6 +160,7 @@ export class Pool {
       this.#woken = () => nap.abort(WOKEN)
       const stop = () => nap.abort(WOKEN)
       signal.addEventListener('abort', stop, { once: true })
+      if (inVain) await clock.sleep(LOOK_AGAIN_MS, signal)
       await clock.sleep(waitMs, nap.signal)
       signal.removeEventListener('abort', stop)
     }
@@ -219,15 +225,15 @@ export class Pool {
     this.wake()
   }
 
-  /** Answers ms until the next queued tick may begin. */
-  async #claim(): Promise<number> {
+  /** Answers ms until the next queued tick may begin, and whether a whole page was looked at in vain. */
+  async #claim(): Promise<{ waitMs: number; inVain: boolean }> {
     const { store, clock, node, life, build, slots, runner, log } = this.#setup
     const now = clock.now()
-    const { claimed, skipped, nextAt } = await store.transaction('claim', async (tx) => {
+    const { claimed, skipped, nextAt, passed } = await store.transaction('claim', async (tx) => {
       const claimed: { tick: Tick; spec: Spec; checkpoint: string | null; step: number }[] = []
       const skipped: Tick[] = []
       const [me] = await tx.query<{ life: string }>('SELECT life FROM node WHERE name = :node AND ended = 0 AND draining = 0', { node })
-      if (me?.life !== life) return { claimed, skipped, nextAt: null }
+      if (me?.life !== life) return { claimed, skipped, nextAt: null, passed: 0 }
       const busy = new Set<string>()
       // What stays in the queue, because it waits for another or this node does not know its job, must not hide what is behind it.
       let left = 0
@@ -268,11 +274,11 @@ export class Pool {
         if (waiting.length < limit) break
       }
       const [next] = await tx.query<{ at: number | null }>("SELECT MIN(run_at) AS at FROM tick WHERE state = 'queued' AND run_at > :now", { now })
-      return { claimed, skipped, nextAt: next?.at ?? null }
+      return { claimed, skipped, nextAt: next?.at ?? null, passed: left }
     })
     for (const tick of skipped) log.emit('tick.skipped', { ...factsOf(tick), state: tick.state, reason: tick.reason })
     for (const each of claimed) this.#begin(each.tick, each.spec, each.checkpoint, each.step)
-    return nextAt === null ? Number.POSITIVE_INFINITY : Math.max(1, nextAt - clock.now())
+    return { waitMs: nextAt === null ? Number.POSITIVE_INFINITY : Math.max(1, nextAt - clock.now()), inVain: claimed.length === 0 && passed >= LOOKED_AT }
   }
 
   async #take(tx: Tx, tick: TickId, now: number): Promise<Tick> {

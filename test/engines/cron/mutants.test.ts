@@ -25,7 +25,7 @@ const mutants: { name: string; invariant: string; plants: Plant[] }[] = [
       ['elector.ts', '      this.#trustedUntil = asked + TRUST * ttlMs\n      log.emit', '      this.#trustedUntil = clock.monotonic() + 1.5 * ttlMs\n      log.emit'],
     ],
   },
-  { name: 'tick-timer-in-memory', invariant: 'I2', plants: [['book.ts', 'spec, row.cursor_at, now, row.paused === 1)', 'spec, Math.max(row.cursor_at, now - 2500), now, row.paused === 1)']] },
+  { name: 'tick-timer-in-memory', invariant: 'I2', plants: [['book.ts', 'const due = dueSlots(crontab, spec, row.cursor_at, now', 'const due = dueSlots(crontab, spec, Math.max(row.cursor_at, now - 2500), now']] },
   {
     name: 'cursor-advanced-before-the-insert',
     invariant: 'I2',
@@ -40,7 +40,7 @@ const mutants: { name: string; invariant: string; plants: Plant[] }[] = [
     })
     const fired = await this.step('insert', epoch, async (tx) => {`,
       ],
-      ['ticker.ts', 'const ticks: object[] = []\n', 'const ticks: object[] = []\n      rows.push(...before)\n'],
+      ['ticker.ts', '      const { done, recorded: ticks }', '      rows.push(...before.map((row) => ({ ...row, next_at: -1 })))\n      const { done, recorded: ticks }'],
     ],
   },
   { name: 'epoch-used-again', invariant: 'I5', plants: [['elector.ts', 'const epoch = row?.holder === this.#me ? row.epoch : (row?.epoch ?? 0) + 1', "const epoch = row?.epoch ?? 1"]] },
@@ -124,7 +124,7 @@ const staged: Staged[] = [
   {
     name: 'fires-early',
     invariant: 'I11',
-    plants: [['ticker.ts', '    const { clock, wake, log } = this.#setup\n    const now = clock.now()\n', '    const { clock, wake, log } = this.#setup\n    const now = clock.now() + 1500\n'], ['worker.ts', '    const now = clock.now()\n    const { claimed, skipped, nextAt }', '    const now = clock.now() + 1500\n    const { claimed, skipped, nextAt }']],
+    plants: [['ticker.ts', '    const { clock, wake, log } = this.#setup\n    const now = clock.now()\n', '    const { clock, wake, log } = this.#setup\n    const now = clock.now() + 1500\n'], ['worker.ts', '    const now = clock.now()\n    const { claimed, skipped, nextAt, passed }', '    const now = clock.now() + 1500\n    const { claimed, skipped, nextAt, passed }']],
     drive: (world) => world.clock.sleep(10_000),
   },
   {
