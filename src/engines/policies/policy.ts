@@ -1,0 +1,285 @@
+/**
+ * All policies around a call, fused into one function: three composed async wrappers cost three times as much.
+ *
+ *   deadline > bulkhead > retry (budget) > breaker > attempt timeout > call
+ *
+ * The place in the bulkhead is held through waits and repeats, because the caller is in flight all the while. The breaker sees each attempt, and a call that it
+ * rejects is not repeated. The deadline holds for all of it: queue, attempts and waits.
+ *
+ * What is not paid for unless it is needed: a controller is made when the work asks for `attempt.signal`, and aborted only when the attempt is cut off;
+ * a timer is set unless `timer: false`; a refusal has no stack.
+ */
+import type { Cancel, Clock } from '../../clock.ts'
+import type { ResilError } from '../../errors.ts'
+import type { Outcome } from '../../network.ts'
+import type { AdaptiveTimeout } from './adaptive-timeout.ts'
+import type { Ambient, Pass, Result } from './ambient.ts'
+import { checkRange } from './ambient.ts'
+import type { Breaker } from './breaker.ts'
+import type { Bulkhead, BulkheadRejection, Priority } from './bulkhead.ts'
+import type { Deadline } from './deadline.ts'
+import { deadlineHeaders } from './deadline.ts'
+import type { RefusalCode } from './refusal.ts'
+import { Refusal, refusal } from './refusal.ts'
+import type { RetryBudget } from './retry-budget.ts'
+import type { RetryOptions, RetrySettings } from './retry.ts'
+import { nextDelayMs, retrySettings } from './retry.ts'
+import type { Judged, Verdict } from './verdict.ts'
+import { judgeError, judgeOutcome, RESULT_OF } from './verdict.ts'
+
+export interface PolicyOptions {
+  /** For events. Default 'policy'. */
+  name?: string
+  /** For everything: queue, attempts, waits; ms. Default: only what the call brings. */
+  deadlineMs?: number
+  /** Of a deadline that the call brings, this much is kept back for what the caller does afterwards, ms. Default 0. */
+  reserveMs?: number
+  /** No attempt is begun with less than this, ms: what the call needs in all but rare cases, its p95. Default 0. */
+  minStartMs?: number
+  /** The most that one attempt may take, ms, or one that learns. Default: what the deadline leaves. */
+  attemptMs?: number | AdaptiveTimeout
+  /** Whether the policy itself stops waiting, with a timer for each attempt. `false` when the work keeps to `attempt.timeoutMs` by itself. Default true. */
+  timer?: boolean
+  bulkhead?: Bulkhead
+  breaker?: Breaker
+  /** Default: one attempt. */
+  retry?: RetryOptions
+  /** Shared by all that repeat calls of the same service. Default: repeats are bounded by `retry` alone. */
+  budget?: RetryBudget
+  /** What something thrown means. Default: by its code, unknown when in doubt. */
+  judgeError?: (error: unknown) => Verdict | Judged
+  /** What an answer means. Default: for `run` every answer is ok; for `outcome` its kind says it. */
+  judgeAnswer?: (answer: any) => Verdict | Judged
+}
+
+export interface CallOptions {
+  /** The operation's, when the call is a part of one. The nearer of it and the policy's own holds. */
+  deadline?: Deadline
+  /** Whether the call may happen twice without harm. Default false: then only what did not happen is repeated. */
+  idempotent?: boolean
+  /** Default 'normal'. */
+  priority?: Priority
+  /** Aborts when the caller leaves. */
+  signal?: AbortSignal
+  /** In place of the policy's own: one of a registry of scopes. */
+  breaker?: Breaker
+}
+
+/** One attempt, as the work sees it. */
+export interface Attempt {
+  /** From 1. */
+  readonly number: number
+  /** What this attempt may take, ms; Infinity when nothing bounds it. */
+  readonly timeoutMs: number
+  /** Aborts when the attempt is cut off or the caller leaves; its reason is a Refusal. Made when first asked for. */
+  readonly signal: AbortSignal
+  /** For the next hop: `x-request-timeout-ms` and `x-request-attempt`. */
+  headers(): Record<string, string>
+}
+
+export type Work<T> = (attempt: Attempt) => T | PromiseLike<T>
+
+const NO_OPTIONS: CallOptions = {}
+const CODE_OF: Record<BulkheadRejection, RefusalCode> = { full: 'BULKHEAD_FULL', shed: 'SHED', expired: 'DEADLINE_TOO_SHORT', aborted: 'CALLER_LEFT' }
+
+export class Policy {
+  readonly #ambient: Ambient
+  readonly #clock: Clock
+  readonly #deadlineMs: number
+  readonly #reserveMs: number
+  readonly #minStartMs: number
+  readonly #attemptMs: number
+  readonly #adaptive: AdaptiveTimeout | undefined
+  readonly #timer: boolean
+  readonly #bulkhead: Bulkhead | undefined
+  readonly #breaker: Breaker | undefined
+  readonly #retry: RetrySettings
+  readonly #budget: RetryBudget | undefined
+  readonly #judgeError: (error: unknown) => Verdict | Judged
+  readonly #judgeAnswer: ((answer: any) => Verdict | Judged) | undefined
+  readonly name: string
+
+  constructor(ambient: Ambient, options: PolicyOptions = {}) {
+    const { name = 'policy', deadlineMs = Number.POSITIVE_INFINITY, reserveMs = 0, minStartMs = 0, attemptMs = Number.POSITIVE_INFINITY, timer = true, retry = { attempts: 1 } } = options
+    checkRange('deadlineMs', deadlineMs, 0, Number.POSITIVE_INFINITY)
+    checkRange('reserveMs', reserveMs, 0, 86_400_000)
+    checkRange('minStartMs', minStartMs, 0, 86_400_000)
+    this.#ambient = ambient
+    this.#clock = ambient.clock
+    this.name = name
+    this.#deadlineMs = deadlineMs
+    this.#reserveMs = reserveMs
+    this.#minStartMs = minStartMs
+    this.#adaptive = typeof attemptMs === 'number' ? undefined : attemptMs
+    this.#attemptMs = typeof attemptMs === 'number' ? attemptMs : 0
+    if (!this.#adaptive) checkRange('attemptMs', this.#attemptMs, 1, Number.POSITIVE_INFINITY)
+    this.#timer = timer
+    this.#bulkhead = options.bulkhead
+    this.#breaker = options.breaker
+    this.#retry = retrySettings(retry)
+    this.#budget = options.budget
+    this.#judgeError = options.judgeError ?? judgeError
+    this.#judgeAnswer = options.judgeAnswer
+  }
+
+  /** For work that throws. Rejects with what the last attempt threw, or with a Refusal; its `sent` tells whether anything may have happened. */
+  run<T>(work: Work<T>, call: CallOptions = NO_OPTIONS): Promise<T> {
+    return this.#go(work, call, false, this.#judgeAnswer)
+  }
+
+  /** For work that answers an Outcome. What the policy refused is failed, what it cut off is unknown; rejects only with what the work throws. */
+  outcome<T>(work: Work<Outcome<T>>, call: CallOptions = NO_OPTIONS): Promise<Outcome<T>> {
+    return this.#go(work, call, true, this.#judgeAnswer ?? judgeOutcome)
+  }
+
+  async #go(work: Work<any>, call: CallOptions, asOutcome: boolean, judgeAnswer: ((answer: any) => Verdict | Judged) | undefined): Promise<any> {
+    const bulkhead = this.#bulkhead
+    const breaker = call.breaker ?? this.#breaker
+    const { signal, deadline } = call
+    let now = this.#clock.monotonic()
+    let deadlineAt = now + this.#deadlineMs
+    if (deadline !== undefined) deadlineAt = Math.min(deadlineAt, deadline.at - this.#reserveMs)
+    if (signal?.aborted) return refuse('CALLER_LEFT', 0, asOutcome)
+    if (deadlineAt <= now || deadlineAt - now < this.#minStartMs) return refuse('DEADLINE_TOO_SHORT', 0, asOutcome)
+
+    let place: Pass | undefined
+    if (bulkhead !== undefined) {
+      place = bulkhead.tryEnter(call.priority, now)
+      if (place === undefined) {
+        const entry = bulkhead.hasQueue ? await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now) : 'full'
+        if (typeof entry === 'string') return refuse(CODE_OF[entry], entry === 'full' || entry === 'shed' ? bulkhead.retryAfterMs : 0, asOutcome)
+        place = entry
+        now = this.#clock.monotonic()
+      }
+    }
+    const enteredAt = now
+    const budgeted = this.#budget?.enter()
+    let result: Result = 'ignored'
+    try {
+      for (let number = 1; ; number++) {
+        const pass = breaker?.enter(now)
+        if (breaker !== undefined && pass === undefined) return refuse('BREAKER_OPEN', breaker.retryAfter(now), asOutcome)
+        const adaptive = this.#adaptive
+        const capMs = adaptive === undefined ? this.#attemptMs : adaptive.ms
+        const leftMs = deadlineAt - now
+        const attempt = new RunningAttempt(number, Math.min(capMs, leftMs))
+        let answer: any
+        let thrown = false
+        let judged: Verdict | Judged = 'ok'
+        try {
+          answer = await (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY || signal !== undefined ? this.#watched(work, attempt, leftMs <= capMs, signal) : work(attempt))
+          if (judgeAnswer !== undefined) judged = judgeAnswer(answer)
+        } catch (error) {
+          thrown = true
+          answer = error
+          judged = error instanceof Refusal ? 'unknown' : this.#judgeError(error)
+        }
+        const begunAt = now
+        now = this.#clock.monotonic()
+        const elapsedMs = now - begunAt
+        if (judged === 'ok') {
+          result = 'ok'
+          pass?.end('ok', elapsedMs, now)
+          adaptive?.succeeded(elapsedMs)
+          return answer
+        }
+
+        const cut = thrown && answer instanceof Refusal && attempt.cut === answer ? answer : undefined
+        const verdict = typeof judged === 'string' ? judged : judged.verdict
+        result = cut?.code === 'CALLER_LEFT_DURING' ? 'ignored' : RESULT_OF[verdict]
+        pass?.end(result, elapsedMs, now)
+        if (cut !== undefined && result === 'failure') adaptive?.timedOut(elapsedMs)
+        const pushbackMs = typeof judged === 'string' ? undefined : judged.pushbackMs
+        let delayMs = cut?.code === 'CALLER_LEFT_DURING' ? ('final' as const) : nextDelayMs({ attempt: number, verdict, idempotent: call.idempotent === true, pushbackMs, leftMs: deadlineAt - now, minStartMs: this.#minStartMs }, this.#retry, this.#ambient.random)
+        if (typeof delayMs === 'number' && budgeted?.retry() === false) delayMs = 'budget' as never
+        if (typeof delayMs !== 'number') {
+          if (number < this.#retry.attempts && delayMs !== 'final') this.#ambient.on?.({ type: 'retry.given_up', policy: this.name, why: delayMs, attempt: number, verdict, pushbackMs })
+          if (!thrown) return answer
+          if (asOutcome && cut !== undefined) return { kind: 'unknown', error: cut }
+          throw answer
+        }
+        this.#ambient.on?.({ type: 'retry.scheduled', policy: this.name, attempt: number + 1, delayMs, verdict })
+        await this.#clock.sleep(delayMs, signal)
+        if (signal?.aborted) return refuse(verdict === 'unknown' ? 'CALLER_LEFT_DURING' : 'CALLER_LEFT', 0, asOutcome)
+        now = this.#clock.monotonic()
+      }
+    } finally {
+      place?.end(result, now - enteredAt)
+      budgeted?.end()
+    }
+  }
+
+  /** The work, or a Refusal as soon as its time is up or its caller leaves. The work is told, and what it answers later is nobody's. */
+  #watched<T>(work: Work<T>, attempt: RunningAttempt, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let cancel: Cancel | undefined
+      let onAbort: (() => void) | undefined
+      const rest = () => {
+        cancel?.()
+        if (onAbort !== undefined) signal!.removeEventListener('abort', onAbort)
+      }
+      const cutOff = (code: RefusalCode) => {
+        rest()
+        reject(attempt.cutOff(refusal(code)))
+      }
+      const running = work(attempt)
+      if (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY) {
+        // An answer that is in the socket when a stalled loop comes to its timers is read in the same turn: it wins.
+        cancel = this.#clock.after(attempt.timeoutMs, () => {
+          cancel = this.#clock.after(0, () => cutOff(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT'))
+        })
+      }
+      if (signal !== undefined) {
+        onAbort = () => cutOff('CALLER_LEFT_DURING')
+        signal.addEventListener('abort', onAbort, { once: true })
+      }
+      Promise.resolve(running).then(
+        (answer) => {
+          rest()
+          resolve(answer)
+        },
+        (error) => {
+          rest()
+          reject(error)
+        },
+      )
+    })
+  }
+}
+
+class RunningAttempt implements Attempt {
+  readonly number: number
+  readonly timeoutMs: number
+  /** With what it was cut off. */
+  cut: Refusal | undefined
+  #controller: AbortController | undefined
+
+  constructor(number: number, timeoutMs: number) {
+    this.number = number
+    this.timeoutMs = timeoutMs
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.cut !== undefined) this.#controller.abort(this.cut)
+    }
+    return this.#controller.signal
+  }
+
+  headers(): Record<string, string> {
+    return deadlineHeaders(this.timeoutMs, this.number)
+  }
+
+  cutOff(why: Refusal): Refusal {
+    this.cut = why
+    this.#controller?.abort(why)
+    return why
+  }
+}
+
+function refuse(code: RefusalCode, retryAfterMs: number, asOutcome: boolean): { kind: 'failed' | 'unknown'; error: ResilError } {
+  const error = refusal(code, retryAfterMs)
+  if (!asOutcome) throw error
+  return { kind: error.sent ? 'unknown' : 'failed', error }
+}
