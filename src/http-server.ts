@@ -36,6 +36,8 @@ export const SERVER_KEEP_ALIVE_MS = 10_000
 /** How long a refused body is read and thrown away, ms: closing at once would reset the connection, and the client would miss the 413. */
 const LINGER_MS = 1_000
 const MAX_BODY_BYTES = 64 * 1024
+/** A reason of its own spares the error that is made without one. */
+const LEFT = 'the client left'
 
 export interface ServeOptions {
   clock: Clock
@@ -81,8 +83,12 @@ export async function serveHttp(service: Service, options: ServeOptions): Promis
   }
 
   async function answer(request: HttpRequest, response: ServerResponse): Promise<void> {
+    const gone = new AbortController()
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort(LEFT)
+    })
     try {
-      const answered = await service(request)
+      const answered = await service(request, gone.signal)
       assert(answered.status >= 200, `a Service answered ${answered.status}, which is not a final status`)
       send(response, answered)
     } catch (error) {

@@ -27,8 +27,11 @@ export interface HttpResponse {
   body: string
 }
 
-/** Mocks, engines and users' handlers are all this. One that throws a ResilError with code CONNECTION_CUT resets the connection instead of answering. */
-export type Service = (request: HttpRequest) => Promise<HttpResponse>
+/**
+ * Mocks, engines and users' handlers are all this. One that throws a ResilError with code CONNECTION_CUT resets the connection instead of answering.
+ * `gone` aborts when whoever asked has left: nobody will read the answer.
+ */
+export type Service = (request: HttpRequest, gone?: AbortSignal) => Promise<HttpResponse>
 
 export type Outcome<T> = { kind: 'ok'; value: T } | { kind: 'failed' | 'unknown'; error: ResilError }
 

@@ -21,10 +21,12 @@ interface Trial {
 
 /** Both clicks arrive at the same time. */
 const together: ToxicSpec = { link: 'payments', type: 'latency', stream: 'upstream', attributes: { latency: 40, exchange: 1 } }
+/** The first charge request is still on its way when it has been given up, and the settle time is over. */
+const original: ToxicSpec = { link: 'bank', type: 'latency', stream: 'upstream', attributes: { latency: 40_000, exchange: 1 } }
 const bankNeverAsked: ToxicSpec = { link: 'bank', type: 'lost_request', attributes: { then: 'hang', method: 'POST', first: 1 } }
 
 const trials: Trial[] = [
-  { mutant: 'new-bank-key-per-attempt', scenario: 'double-click', invariant: 'at-most-one-charge', flags: [] },
+  { mutant: 'new-bank-key-per-attempt', scenario: file('scenarios/patient'), invariant: 'at-most-one-charge', toxics: [original], flags: ['--toxic', 'bank:latency=40s,exchange=1@upstream'] },
   { mutant: 'check-then-set-key', scenario: 'double-click', invariant: 'at-most-one-charge', toxics: [together], flags: ['--toxic', 'payments:latency=40ms,exchange=1@upstream'] },
   { mutant: 'unknown-as-failed', scenario: 'double-click', invariant: 'answer-matches-ledger', flags: [] },
   { mutant: 'time-decides', scenario: 'double-click', invariant: 'answer-matches-ledger', flags: [] },

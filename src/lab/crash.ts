@@ -114,10 +114,10 @@ export class Life {
 
   /** Its clients: they see a reset when it dies under them. */
   handle(inner: Service): Service {
-    return async (request) => {
+    return async (request, gone) => {
       if (this.#dead) throw connectionCut('the node is dead')
       while (this.#stopped) await this.#orDeath(this.#stopped)
-      const response = await this.#orDeath(inner(request))
+      const response = await this.#orDeath(inner(request, gone))
       if (this.#dead) throw connectionCut('the node died in the turn in which it would have answered')
       const nth = this.#count('answer')
       this.#setup.onCrossing?.({ site: 'answer', nth, when: 'before' })

@@ -134,8 +134,8 @@ export class SimulatedBody implements Body {
     )
     const handle = life.handle(engine.handle)
     at.open.clear()
-    this.#services.set(this.#serviceOf(node), (request) => {
-      const answer = handle(request)
+    this.#services.set(this.#serviceOf(node), (request, gone) => {
+      const answer = handle(request, gone)
       at.open.add(answer)
       answer.finally(() => at.open.delete(answer)).catch(() => {}) // the network tells whoever asked
       return answer

@@ -115,6 +115,7 @@ class Exchange {
   #cancelListening: Cancel = () => {}
   /** The caller has its outcome. */
   #told = false
+  readonly #gone = new AbortController()
   /** The journal has the end of it. */
   #ended = false
   /** The link went down under it: nothing of it arrives any more. */
@@ -260,7 +261,7 @@ class Exchange {
     const service = this.#link.enabled && !this.#severed ? this.#setup.services.get(this.#link.name) : undefined
     if (!service) return 'cut'
     try {
-      return { response: await service(this.#request) }
+      return { response: await service(this.#request, this.#gone.signal) }
     } catch (error) {
       if (error instanceof ResilError && error.code === 'CONNECTION_CUT') return 'cut'
       return { response: problem(500, 'internal', 'Something broke here', { code: 'INTERNAL' }), threw: String(error) }
@@ -348,6 +349,7 @@ class Exchange {
       this.#ended = true
       this.#setup.log.emit('exchange.cut', { link: this.#link.name, exchange: this.#number, how: 'fin', by: 'client' })
     }
+    this.#gone.abort(message)
     this.#tell(outcomeOf(new ResilError(code, `${this.#link.name}: ${message}`), 1))
     if (this.#held?.forEver) this.#link.open.delete(this)
   }

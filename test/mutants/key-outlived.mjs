@@ -4,7 +4,7 @@ import { plant } from './plant.mjs'
 
 class KeyOutlived extends PaymentEngine {
   constructor(outside, settings) {
-    super(outside, { ...settings, resendHorizonMs: 1e12, bankKeyLifetimeMs: 1e13 })
+    super(outside, { ...settings, resendHorizonMs: 1e12, bankKeyLifetimeMs: 1e13, keyLifetimeMs: 1e14 })
   }
 }
 

@@ -5,7 +5,7 @@ import { plant } from './plant.mjs'
 class NoRecovery extends PaymentEngine {
   constructor(outside, settings) {
     const { store } = outside
-    super({ ...outside, store: { insideTransaction: false, transaction: (name, work) => (name === 'sweep' ? Promise.resolve({ abandoned: [], owed: [] }) : store.transaction(name, work)) } }, settings)
+    super({ ...outside, store: { insideTransaction: false, transaction: (name, work) => (name === 'sweep' ? Promise.resolve({ abandoned: [], dropped: [], queued: [], refunds: [], owed: [], breakers: [] }) : store.transaction(name, work)) } }, settings)
   }
 }
 

@@ -6,7 +6,7 @@ import { plant } from './plant.mjs'
 class NotFoundAsFailed extends PaymentEngine {
   async conclude(payment, meaning) {
     if (meaning.kind !== 'unknown') return super.conclude(payment, meaning)
-    const found = await this.network.call('bank', lookupRequest(payment.bank_key, 500), { timeoutMs: 500 })
+    const found = await this.network.call('bank', lookupRequest(payment.id, 500), { timeoutMs: 500 })
     const none = found.kind === 'ok' && JSON.parse(found.value.body).charges?.length === 0
     return super.conclude(payment, none ? { kind: 'not_applied', why: 'not found', ours: false } : meaning)
   }

@@ -18,8 +18,10 @@ const NEAR = 5
 /** What a state means to whoever has to act on it. */
 const MEANS: Record<State, string> = {
   claimed: 'under way: the bank has not been asked',
+  queued: 'not charged yet: with the consent of the payer it is, as soon as the bank can be asked',
   sent: 'under way: the bank was asked and has not answered',
   unknown: 'not known yet whether the bank charged; the engine finds out as long as it runs. Do not pay again',
+  authorised: 'the money is held, and its capture is under way',
   succeeded: 'charged, once',
   declined: 'not charged, and never will be under this key',
   released: 'not charged; the same key may try again',
@@ -51,8 +53,8 @@ export default class PayStatus extends BaseCommand<typeof PayStatus> {
   }
 }
 
-function owner({ epoch, node, leaseUntil, charge }: Dossier['payment']): string {
-  return charge === null ? `epoch ${epoch}, with node ${node} until ${stampOf(leaseUntil)}` : `charge ${charge}, epoch ${epoch}, by node ${node}`
+function owner({ epoch, node, charge }: Dossier['payment']): string {
+  return charge === null ? `epoch ${epoch}, with node ${node}` : `charge ${charge}, epoch ${epoch}, by node ${node}`
 }
 
 function words(fact: Fact): [who: string, what: string] {

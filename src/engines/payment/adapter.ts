@@ -11,6 +11,7 @@ import { parseJson } from '../../network.ts'
  * | told          | means |
  * |---------------|-------|
  * | charged       | the money moved, once |
+ * | authorised    | the money is held, and will be captured |
  * | declined      | it did not and never will, by this key |
  * | not_charged   | it did not, so far; the same key may try again |
  * | pending       | not known yet |
@@ -20,7 +21,7 @@ import { parseJson } from '../../network.ts'
  * | not_found     | no such payment |
  * | nothing       | no answer, or one that says nothing |
  */
-export type ToldWord = 'charged' | 'declined' | 'not_charged' | 'pending' | 'review' | 'conflict' | 'refused' | 'not_found' | 'nothing'
+export type ToldWord = 'charged' | 'authorised' | 'declined' | 'not_charged' | 'pending' | 'review' | 'conflict' | 'refused' | 'not_found' | 'nothing'
 
 export interface Told {
   told: ToldWord
@@ -77,6 +78,8 @@ function wordFor(status: number, body: Record<string, unknown> | null | undefine
   switch (body?.['state']) {
     case 'succeeded':
       return 'charged'
+    case 'authorised':
+      return 'authorised'
     case 'declined':
     case 'voided':
       return 'declined'
@@ -85,6 +88,7 @@ function wordFor(status: number, body: Record<string, unknown> | null | undefine
     case 'review':
       return 'review'
     case 'claimed':
+    case 'queued':
     case 'sent':
     case 'unknown':
       return 'pending'

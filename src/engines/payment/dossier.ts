@@ -21,9 +21,8 @@ export interface Summary {
   createdAt: number
   updatedAt: number
   epoch: number
-  /** The node that is to move it, and until when it is left alone with it. */
+  /** The node that is to move it. */
   node: string
-  leaseUntil: number
 }
 
 /** One thing that happened, and its details. */
@@ -39,7 +38,7 @@ export interface Dossier {
   facts: Fact[]
 }
 
-const SUMMARY = `SELECT id, state, amount, currency, order_ref AS "order", key, attempts, charge, reason, created_at AS createdAt, updated_at AS updatedAt, epoch, owner_node AS node, lease_until AS leaseUntil, finished_at AS finishedAt, answer_status AS answerStatus
+const SUMMARY = `SELECT id, state, amount, currency, order_ref AS "order", key, attempts, charge, reason, created_at AS createdAt, updated_at AS updatedAt, epoch, owner_node AS node, finished_at AS finishedAt, answer_status AS answerStatus
                  FROM payments`
 
 interface PaymentRow extends Summary {

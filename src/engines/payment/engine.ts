@@ -13,103 +13,56 @@
  */
 import type { Clock } from '../../clock.ts'
 import { within } from '../../clock.ts'
-import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import type { HttpRequest, HttpResponse, Network, Outcome } from '../../network.ts'
 import { json, parseJson, problem } from '../../network.ts'
 import type { Random } from '../../random.ts'
 import type { Engine, Outside } from '../engine.ts'
-import type { Backoff } from '../policies/backoff.ts'
 import { backoff } from '../policies/backoff.ts'
-import { Deadline } from '../policies/deadline.ts'
-import type { SqlParams, SqlValue, Store, Tx } from '../store/store.ts'
+import { Deadline, readTimeoutMs } from '../policies/deadline.ts'
+import type { SqlValue, Store, Tx } from '../store/store.ts'
 import { isStoreTrouble, outsideTransactions } from '../store/store.ts'
 import type { Meaning } from './bank.ts'
-import { chargeRequest, chargesFound, lookupRequest, meaningOfCharge, meaningOfRecord, post, voidRequest } from './bank.ts'
+import { chargeRequest, decisive, lookupRequest, meaningOfCharge, meaningOfRecord, post, recordsFound, voidRequest } from './bank.ts'
+import { readBankEvent } from './bank-events.ts'
+import { Hops } from './hops.ts'
 import type { Asked, Payment } from './http.ts'
-import { answerOf, finalAnswer, fingerprintOf, keyInUse, keyReused, orderTaken, readKey, readPayment, resultExpired, scopeOf, statusOf, unavailable } from './http.ts'
+import { answerOf, cancelAnswer, finalAnswer, fingerprintOf, keyInUse, keyReused, orderTaken, readKey, readPayment, resultExpired, scopeOf, statusOf, unavailable } from './http.ts'
 import { append } from './ledger.ts'
-import type { State } from './machine.ts'
-import { FINAL, MOVES, UNFINISHED } from './machine.ts'
+import { FINAL, UNFINISHED } from './machine.ts'
+import { Metrics } from './metrics.ts'
 import { migrations } from './migrations.ts'
-
-const HOUR_MS = 3_600_000
-
-export interface PaymentSettings {
-  /** The client is answered within this, ms. */
-  deadlineMs: number
-  /** Kept back from the deadline for the answer's way to the client, on a busy machine too. */
-  reserveMs: number
-  /** Kept back from the hops as well, to write down what they said. */
-  commitMs: number
-  /** Most that fraud may take; its p99 is 200 ms. */
-  fraudTimeoutMs: number
-  /** When fraud does not answer: payments below this (minor units) go on and are reviewed afterwards, others are not attempted. */
-  fraudOpenBelow: number
-  /** The bank is not asked when less is left: about its p95, so that we do not manufacture unknown outcomes. */
-  minStartMs: number
-  /** After a charge request, how long "not found" proves nothing: the bank's longest processing and its look-up's lag. */
-  settleMs: number
-  /** How long the bank remembers a key; asking again later would charge again. */
-  bankKeyLifetimeMs: number
-  /** How long after the first charge request the same key may be sent again; well below the key's lifetime. */
-  resendHorizonMs: number
-  lookupTimeoutMs: number
-  /** Between look-ups. */
-  lookupBackoff: Backoff
-  /** An unknown outcome older than this calls an operator. */
-  alarmAfterMs: number
-  /** How long a node is left alone with a payment that it does not move. */
-  leaseMs: number
-  /** How long the answer is replayed to its key. The key itself is kept for ever. */
-  answerLifetimeMs: number
-  notifyTimeoutMs: number
-  notifyBackoff: Backoff
-  /** Notifications under way at once. */
-  notifyParallel: number
-  /** How often the store is searched for abandoned payments and due notifications. */
-  sweepMs: number
-  /** Payments under way at once; more are shed with 503. */
-  mostRunning: number
-}
-
-export const DEFAULTS: PaymentSettings = {
-  deadlineMs: 5000,
-  reserveMs: 500,
-  commitMs: 100,
-  fraudTimeoutMs: 500,
-  fraudOpenBelow: 50_000,
-  minStartMs: 1000,
-  settleMs: 12_000,
-  bankKeyLifetimeMs: 24 * HOUR_MS,
-  resendHorizonMs: 12 * HOUR_MS,
-  lookupTimeoutMs: 2500,
-  lookupBackoff: { baseMs: 200, capMs: 30_000 },
-  alarmAfterMs: 60_000,
-  leaseMs: 15_000,
-  answerLifetimeMs: 24 * HOUR_MS,
-  notifyTimeoutMs: 1000,
-  notifyBackoff: { baseMs: 1000, capMs: HOUR_MS },
-  notifyParallel: 64,
-  sweepMs: 1000,
-  mostRunning: 2000,
-}
+import { Nodes } from './nodes.ts'
+import type { Duty } from './outbox.ts'
+import { Outbox } from './outbox.ts'
+import { Reaper } from './reaper.ts'
+import { endAttempt, Fenced, keepEvidence, move } from './records.ts'
+import type { Refund } from './refunds.ts'
+import { Refunds } from './refunds.ts'
+import type { PaymentSettings } from './settings.ts'
+import { DEFAULTS, refuseDangerous } from './settings.ts'
 
 /** Rows that one sweep takes up at most; the next sweep takes the rest. */
 const SWEEP_ROWS = 200
+/** Most a client may be told to wait, ms. */
+const LONGEST_RETRY_MS = 3_600_000
 
-/** Thrown when an UPDATE guarded by state and epoch found no row: somebody else moved this payment. */
-class Fenced extends Error {
-  override name = 'Fenced'
+/** The payer, or somebody for him, wants it undone: a success may not be written down as one. */
+class Cancelled extends Error {
+  override name = 'Cancelled'
 }
 
 type Claim = { kind: 'new'; payment: Payment } | { kind: 'same' | 'reused' | 'taken'; payment: Payment }
 
-interface OutboxRow {
-  id: string
-  payment: string
-  body: string
-  attempts: number
+/** What fraud says; `silent` when it did not. */
+type Screening = 'allow' | 'deny' | 'silent'
+
+/** How long may still be spent on the bank, and whether anybody still waits. */
+interface Patience {
+  left(): number
+  gone: AbortSignal | undefined
+  /** Who goes first when places are short. */
+  priority: 'live' | 'recovery' | 'queued'
 }
 
 export class PaymentEngine implements Engine {
@@ -121,53 +74,75 @@ export class PaymentEngine implements Engine {
   protected readonly settings: PaymentSettings
   readonly #node: string
   readonly #life: number
+  readonly #metrics: Metrics
+  readonly #hops: Hops
+  readonly #nodes: Nodes
+  readonly #outbox: Outbox
+  readonly #refunds: Refunds
+  readonly #reaper: Reaper
   /** Payments that this life of the node is driving, until they come to rest. */
   readonly #running = new Map<string, Promise<Payment>>()
-  /** Notifications under way. */
-  readonly #notifying = new Set<Promise<void>>()
-  #stopping = new AbortController().signal
+  /** Those of them that nobody waits for: charged later, with consent. */
+  readonly #queued = new Set<string>()
+  /** Payments of this life that an error of the store left where they were: the next sweep takes them up again. */
+  readonly #dropped = new Set<string>()
+  #stopping: AbortSignal = new AbortController().signal
 
   constructor(outside: Outside, settings: Partial<PaymentSettings> = {}) {
     this.clock = outside.clock
     this.random = outside.random.fork(`payment/${outside.node}/${outside.incarnation}`)
     this.network = outsideTransactions(outside.network, outside.store)
     this.store = outside.store
-    this.log = outside.log
     this.settings = { ...DEFAULTS, ...settings }
+    this.#metrics = new Metrics(outside.clock)
+    this.log = this.#metrics.tee(outside.log)
     this.#node = outside.node
     this.#life = outside.incarnation
+    const inside = { clock: this.clock, random: this.random, network: this.network, store: this.store, log: this.log, settings: this.settings }
+    this.#hops = new Hops(inside)
+    this.#nodes = new Nodes(this.clock, this.settings.leaseMs, outside.node, outside.incarnation)
+    this.#outbox = new Outbox({ ...inside, hops: this.#hops, captured: (tx, payment, duty, charge) => this.#captured(tx, payment, duty, charge) })
+    this.#refunds = new Refunds({ ...inside, hops: this.#hops, outbox: this.#outbox, node: outside.node, life: outside.incarnation })
+    this.#reaper = new Reaper(inside)
   }
 
-  handle = async (request: HttpRequest): Promise<HttpResponse> => {
+  handle = async (request: HttpRequest, gone?: AbortSignal): Promise<HttpResponse> => {
     const { pathname, searchParams } = new URL(request.path, 'http://engine')
     const route = `${request.method} ${pathname}`
-    if (route === 'POST /v1/payments') return this.#pay(request, pathname)
+    if (route === 'POST /v1/payments') return this.#pay(request, pathname, gone)
     if (route === 'GET /v1/payments') return this.#list(request, searchParams)
+    if (route === 'POST /v1/bank-events') return this.#bankEvent(request)
     if (route === 'GET /healthz') return json(200, { ok: true, running: this.#running.size })
-    const id = /^\/v1\/payments\/([A-Za-z0-9_]{1,64})$/.exec(pathname)?.[1]
-    if (id !== undefined && request.method === 'GET') return this.#status(request, id)
-    if (id !== undefined || pathname === '/v1/payments' || pathname === '/healthz') return problem(405, 'method-not-allowed', 'The method is not allowed here')
-    return problem(404, 'not-found', 'There is nothing here', { detail: 'POST /v1/payments, GET /v1/payments/{id}, GET /v1/payments?order=, GET /healthz' })
+    if (route === 'GET /metrics') return this.#scrape()
+    const [, id, verb] = /^\/v1\/payments\/([A-Za-z0-9_]{1,64})(?:\/(refunds|cancel))?$/.exec(pathname) ?? []
+    if (id !== undefined && verb === undefined && request.method === 'GET') return this.#status(request, id)
+    if (id !== undefined && verb === 'cancel' && request.method === 'POST') return this.#cancel(request, id)
+    if (id !== undefined && verb === 'refunds' && request.method === 'POST') return this.#refunds.ask(request, pathname, id)
+    const refund = /^\/v1\/refunds\/([A-Za-z0-9_]{1,64})$/.exec(pathname)?.[1]
+    if (refund !== undefined && request.method === 'GET') return this.#refunds.status(request, refund)
+    if (id !== undefined || refund !== undefined || PATHS.has(pathname)) return problem(405, 'method-not-allowed', 'The method is not allowed here')
+    return problem(404, 'not-found', 'There is nothing here', { detail: 'POST /v1/payments, GET /v1/payments/{id}, GET /v1/payments?order=, POST /v1/payments/{id}/refunds, POST /v1/payments/{id}/cancel, GET /v1/refunds/{id}, GET /healthz, GET /metrics' })
   }
 
-  /** Recovers and notifies until the signal aborts and what was begun has ended. Throws HORIZON_TOO_LONG for settings that could charge twice. */
+  /** Recovers, notifies and tidies up until the signal aborts and what was begun has ended. Throws what `refuseDangerous` refuses. */
   async start(signal: AbortSignal): Promise<void> {
-    const { resendHorizonMs, bankKeyLifetimeMs } = this.settings
-    if (resendHorizonMs > bankKeyLifetimeMs / 2) {
-      throw new ResilError('HORIZON_TOO_LONG', `the resend horizon (${resendHorizonMs} ms) is more than half of the bank's key lifetime (${bankKeyLifetimeMs} ms)`, 'a resend after the bank forgot the key charges again: shorten the horizon')
-    }
+    refuseDangerous(this.settings)
     this.#stopping = signal
+    this.#outbox.stopping = signal
+    this.#refunds.stopping = signal
+    const reaped = this.#reaper.run(signal)
     while (!signal.aborted) {
       await this.#sweep()
       await this.clock.sleep(this.settings.sweepMs, signal)
     }
-    await Promise.allSettled([...this.#running.values(), ...this.#notifying])
+    await Promise.allSettled([...this.#running.values(), this.#outbox.rest(), this.#refunds.rest(), reaped])
+    await this.#hops.save()
   }
 
   // ── the client ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async #pay(request: HttpRequest, pathname: string): Promise<HttpResponse> {
-    const deadline = new Deadline(this.clock, this.settings.deadlineMs)
+  async #pay(request: HttpRequest, pathname: string, gone: AbortSignal | undefined): Promise<HttpResponse> {
+    const deadline = new Deadline(this.clock, readTimeoutMs(request.headers, { maxMs: this.settings.deadlineMs }) ?? this.settings.deadlineMs)
     const key = readKey(request)
     if (typeof key !== 'string') return key
     const asked = readPayment(request)
@@ -186,7 +161,7 @@ export class PaymentEngine implements Engine {
     if (claim.kind === 'taken') return orderTaken(payment)
     if (claim.kind === 'new') {
       this.log.emit('payment.claimed', { payment: payment.id, key, order: payment.order_ref, amount: payment.amount, currency: payment.currency, deadlineMs: deadline.totalMs, epoch: payment.epoch })
-      return this.#answer(await this.#untilRest(payment, this.drive(payment, deadline), deadline), deadline, false)
+      return this.#answer(await this.#untilRest(payment, this.drive(payment, deadline, gone), deadline), deadline, false)
     }
     if (payment.finished_at !== null && this.clock.now() >= payment.finished_at + this.settings.answerLifetimeMs) return resultExpired(payment)
     const running = this.#running.get(payment.id)
@@ -222,6 +197,33 @@ export class PaymentEngine implements Engine {
     return json(200, { payments: payments.map((payment) => parseJson(statusOf(payment).body)) })
   }
 
+  /** Whatever the bank has done or will do with it shall be undone. A payment that is charged already is refunded instead. */
+  async #cancel(request: HttpRequest, id: string): Promise<HttpResponse> {
+    const now = this.clock.now()
+    const cancelled = await this.store.transaction('cancel', async (tx) => {
+      const [payment] = await tx.query<Payment>('SELECT * FROM payments WHERE id = :id AND scope = :scope', { id, scope: scopeOf(request) })
+      if (!payment) return undefined
+      if (payment.state === 'queued' || payment.state === 'released') return this.#ending(tx, payment, { kind: 'voided' }, now)
+      if (!UNFINISHED.includes(payment.state)) return payment
+      const [marked] = await tx.query<Payment>('UPDATE payments SET cancelled_at = coalesce(cancelled_at, :now), updated_at = :now WHERE id = :id RETURNING *', { id, now })
+      return marked
+    })
+    if (!cancelled) return problem(404, 'no-such-payment', 'There is no such payment')
+    this.log.emit('payment.cancelled', { payment: id, state: cancelled.state })
+    return cancelAnswer(cancelled)
+  }
+
+  async #scrape(): Promise<HttpResponse> {
+    const [row] = await this.store.transaction('gauges', (tx) =>
+      tx.query<{ unknown: number; oldest: number | null; owed: number; queued: number }>(
+        `SELECT (SELECT COUNT(*) FROM payments WHERE state = 'unknown') AS unknown, (SELECT MIN(first_sent_at) FROM payments WHERE state = 'unknown') AS oldest,
+                (SELECT COUNT(*) FROM outbox WHERE state = 'ready') AS owed, (SELECT COUNT(*) FROM payments WHERE state = 'queued') AS queued`,
+      ),
+    )
+    const body = this.#metrics.text({ ...row!, running: this.#running.size }, this.#hops.gauges())
+    return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body }
+  }
+
   // ── C1 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected fingerprint(route: string, asked: Asked): string {
@@ -232,13 +234,18 @@ export class PaymentEngine implements Engine {
   protected claim(scope: string, key: string, fingerprint: string, asked: Asked): Promise<Claim> {
     const id = this.random.id('pay')
     const now = this.clock.now()
+    const queueUntil = asked.charge_later ? now + this.settings.queueMs : null
     return this.store.transaction('claim', async (tx): Promise<Claim> => {
       const [made] = await tx.query<Payment>(
-        `INSERT INTO payments (id, scope, key, fingerprint, order_ref, amount, currency, card, description, state, epoch, owner_node, owner_life, lease_until, bank_key, attempts, created_at, updated_at)
-         VALUES (:id, :scope, :key, :fingerprint, :order, :amount, :currency, :card, :description, 'claimed', 1, :node, :life, :lease, :bankKey, 0, :now, :now)
+        `INSERT INTO payments (id, scope, key, fingerprint, order_ref, amount, currency, card, description, state, epoch, owner_node, owner_life, bank_key, attempts, two_step, queue_until, email, created_at, updated_at)
+         SELECT :id, :scope, :key, :fingerprint, :order, :amount, :currency, :card, :description, 'claimed', 1, :node, :life, :bankKey, 0, :twoStep, :queueUntil, :email, :now, :now
+         WHERE NOT EXISTS (SELECT 1 FROM orders WHERE scope = :scope AND order_ref = :order)
          ON CONFLICT DO NOTHING
          RETURNING *`,
-        { id, scope, key, fingerprint, order: asked.order, amount: asked.amount, currency: asked.currency, card: asked.card, description: asked.description ?? '', bankKey: this.random.id('bk'), now, ...this.#mine(now) },
+        {
+          id, scope, key, fingerprint, order: asked.order, amount: asked.amount, currency: asked.currency, card: asked.card, description: asked.description ?? '', bankKey: this.random.id('bk'),
+          twoStep: this.settings.parallel ? 1 : 0, queueUntil, email: asked.charge_later?.email ?? null, now, node: this.#node, life: this.#life,
+        },
       )
       if (made) return { kind: 'new', payment: made }
 
@@ -248,65 +255,133 @@ export class PaymentEngine implements Engine {
 
       const [live] = await tx.query<Payment>("SELECT * FROM payments WHERE scope = :scope AND order_ref = :order AND state NOT IN ('declined', 'released', 'voided')", { scope, order: asked.order })
       if (live) return { kind: 'taken', payment: live }
+      const [paid] = await tx.query<Payment>("SELECT payment AS id, 'succeeded' AS state, order_ref, amount, currency, charge FROM orders WHERE scope = :scope AND order_ref = :order", { scope, order: asked.order })
+      if (paid) return { kind: 'taken', payment: paid }
       if (!known) throw new Error('a payment could be neither made nor found')
-      return { kind: 'new', payment: await this.#move(tx, known, 'claimed', { ...this.#mine(now), epoch: known.epoch + 1, card: asked.card, reason: null }) }
+      // Nothing came of it so far: the clocks of the bank's key begin anew.
+      return { kind: 'new', payment: await move(tx, known, 'claimed', { node: this.#node, life: this.#life, epoch: known.epoch + 1, card: asked.card, reason: null, first_sent_at: null, queue_until: queueUntil }, now) }
     })
   }
 
   // ── driving one payment to rest ───────────────────────────────────────────────────────────────────────────────
 
   /** Steps the payment until it rests, once per payment and life. The promise answers what the store says at the end. */
-  protected drive(payment: Payment, deadline: Deadline): Promise<Payment> {
-    const work = this.#steps(payment, deadline)
+  protected drive(payment: Payment, deadline: Deadline, gone?: AbortSignal): Promise<Payment> {
+    const work = this.#steps(payment, deadline, gone)
       .catch(async (error: unknown) => {
         if (!(error instanceof Fenced) && !isStoreTrouble(error)) throw error
-        if (isStoreTrouble(error)) this.log.emit('payment.alarmed', { payment: payment.id, why: `${error.code}: ${error.message}` })
+        if (isStoreTrouble(error)) {
+          this.log.emit('payment.alarmed', { payment: payment.id, why: `${error.code}: ${error.message}` })
+          this.#dropped.add(payment.id)
+        }
         return (await this.#load(payment.id)) ?? payment
       })
-      .finally(() => this.#running.delete(payment.id))
+      .finally(() => {
+        this.#running.delete(payment.id)
+        this.#queued.delete(payment.id)
+      })
     this.#running.set(payment.id, work)
     work.catch((error: unknown) => this.log.emit('payment.alarmed', { payment: payment.id, why: String(error) }))
     return work
   }
 
-  async #steps(payment: Payment, deadline: Deadline): Promise<Payment> {
+  async #steps(payment: Payment, deadline: Deadline, gone: AbortSignal | undefined): Promise<Payment> {
+    const { reserveMs, commitMs } = this.settings
+    const patience: Patience = { left: () => deadline.leftMs - reserveMs - commitMs, gone, priority: this.#queued.has(payment.id) ? 'queued' : 'live' }
     let current = payment
-    if (current.state === 'claimed') current = await this.#charge(current, deadline)
+    if (current.state === 'claimed') current = await this.#charge(current, patience)
     for (let attempt = 1; (current.state === 'sent' || current.state === 'unknown') && !this.#stopping.aborted; attempt++) {
       current = await this.resolve(current, attempt)
     }
     return current
   }
 
-  async #charge(payment: Payment, deadline: Deadline): Promise<Payment> {
-    const { reserveMs, commitMs, minStartMs, fraudTimeoutMs, fraudOpenBelow } = this.settings
-    const left = () => deadline.leftMs - reserveMs - commitMs
+  async #charge(payment: Payment, patience: Patience): Promise<Payment> {
+    if (patience.left() < this.settings.minStartMs) return this.#giveWay(payment, this.#tooLate(patience))
+    if (payment.two_step === 1) return this.#acquire(payment, patience)
+    const screening = await this.#screen(payment, patience.left())
+    if (screening === 'deny') return this.finish(payment, { kind: 'declined', reason: 'fraud' })
+    if (screening === 'silent' && payment.amount >= this.settings.fraudOpenBelow) return this.#giveWay(payment, 'fraud did not answer')
+    return this.#acquire(payment, patience)
+  }
 
+  /** Fraud's word: a read that may be asked again, within its own time-out. */
+  async #screen(payment: Payment, leftMs: number): Promise<Screening> {
     const body = { amount: payment.amount, currency: payment.currency, reference: payment.id, card: payment.card }
-    const timeoutMs = Math.max(1, Math.min(fraudTimeoutMs, left()))
-    const assessed = await this.#hop(payment, 'fraud', 1, post('/v1/assessments', payment.id, timeoutMs, body), timeoutMs)
+    const timeoutMs = Math.max(1, Math.min(this.#hops.fraudTimeoutMs, leftMs))
+    const assessed = await this.#hops.call({ payment: payment.id, hop: 'fraud', service: 'fraud', attempt: 1, scope: payment.scope, priority: 'live' }, post('/v1/assessments', payment.id, timeoutMs, body), timeoutMs)
     const decision = assessed.kind === 'ok' && assessed.value.status === 200 ? (parseJson(assessed.value.body) as { decision?: unknown } | null | undefined)?.decision : undefined
-    if (decision === 'deny') return this.finish(payment, { kind: 'declined', reason: 'fraud' })
-    if (decision !== 'allow' && payment.amount >= fraudOpenBelow) return this.#release(payment, 'fraud did not answer')
-    if (left() < minStartMs) return this.#release(payment, `not attempted: ${Math.round(Math.max(0, left()))} ms left, the bank needs ${minStartMs} ms`)
-
-    return this.#ask(payment, left)
+    return decision === 'deny' || decision === 'allow' ? decision : 'silent'
   }
 
-  /** C2, the bank, C3. `left` says how long the bank may take. */
-  async #ask(payment: Payment, left: () => number): Promise<Payment> {
-    const bankMs = Math.max(1, left())
-    const sent = await this.intend(payment, bankMs)
-    const timeoutMs = Math.max(1, left())
-    const outcome = await this.#hop(sent, 'bank', sent.attempts, chargeRequest(sent, sent.bank_key, timeoutMs), timeoutMs, sent.bank_key)
-    return this.conclude(sent, this.meaning(sent, outcome))
+  #tooLate(patience: Patience): string {
+    return `not attempted: ${Math.round(Math.max(0, patience.left()))} ms left, the bank needs ${this.settings.minStartMs} ms`
   }
 
-  /** C2: from here on somebody will find out what the bank did, whatever becomes of us. */
-  protected intend(payment: Payment, timeoutMs: number): Promise<Payment> {
+  /** Asks the banks in their order, each until it may have done something; when none did, the payment gives way. */
+  async #acquire(payment: Payment, patience: Patience): Promise<Payment> {
+    const { acquirers, tries, retryBackoff, minStartMs } = this.settings
+    let current = payment
+    let why = 'no bank'
+    let retryMs = 0
+    for (const acquirer of acquirers) {
+      const budgeted = this.#hops.budgeted(acquirer)
+      try {
+        for (let attempt = 1; ; attempt++) {
+          if (patience.left() < minStartMs) return this.#giveWay(current, attempt === 1 && why === 'no bank' ? this.#tooLate(patience) : why, retryMs)
+          if (patience.gone?.aborted) return this.#giveWay(current, 'the client left before the bank was asked')
+          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs)
+          if ('refused' in pass) {
+            why = `not attempted: ${pass.refused}`
+            retryMs = pass.retryMs
+            break
+          }
+          if (patience.left() < minStartMs) {
+            pass.leave()
+            return this.#giveWay(current, this.#tooLate(patience))
+          }
+          let meaning: Meaning
+          let screening: Promise<Screening> | undefined
+          try {
+            if (attempt === 1) current = await this.intend(current, Math.max(1, patience.left()), acquirer)
+            if (current.two_step === 1) screening = this.#screen(current, patience.left())
+            const timeoutMs = Math.max(1, patience.left())
+            meaning = this.meaning(current, await pass.call(chargeRequest(current, current.bank_key, timeoutMs, current.two_step === 0), timeoutMs, current.bank_key))
+          } finally {
+            pass.leave()
+          }
+          if (meaning.kind === 'authorised') return this.#decide(current, meaning.charge, await (screening ?? this.#screen(current, patience.left())))
+          if (meaning.kind !== 'not_applied' || meaning.ours || current.doubts > 0) return this.conclude(current, meaning)
+          // Definitely not applied: it may be tried again, here while the budget lasts, then elsewhere.
+          why = meaning.why
+          retryMs = meaning.retryMs ?? 0
+          const waitMs = Math.max(retryMs, backoff(attempt, retryBackoff, this.random))
+          if (attempt >= tries || patience.left() - waitMs < minStartMs || !budgeted.retry()) break
+          this.log.emit('hop.retried', { payment: current.id, hop: 'bank', attempt: attempt + 1, waitMs: Math.round(waitMs), why })
+          await this.clock.sleep(waitMs, this.#stopping)
+          if (this.#stopping.aborted) break
+        }
+      } finally {
+        budgeted.end()
+      }
+    }
+    return this.#giveWay(current, why, retryMs)
+  }
+
+  /** The money is held: fraud's word decides what becomes of it. */
+  #decide(payment: Payment, charge: string, screening: Screening): Promise<Payment> {
+    const allowed = screening === 'allow' || (screening === 'silent' && payment.amount < this.settings.fraudOpenBelow)
+    if (allowed) return this.finish(payment, { kind: 'authorised', charge })
+    return this.finish(payment, { kind: 'declined', reason: screening === 'deny' ? 'fraud' : 'fraud did not answer' }, true)
+  }
+
+  /** C2: from here on somebody will find out what the bank did, whatever becomes of us. Another bank is asked under another key. */
+  protected intend(payment: Payment, timeoutMs: number, acquirer = payment.acquirer): Promise<Payment> {
     const now = this.clock.now()
     return this.store.transaction('intent', async (tx) => {
-      const sent = await this.#move(tx, payment, 'sent', { attempts: payment.attempts + 1, first_sent_at: payment.first_sent_at ?? now, sent_at: now, lease_until: now + this.settings.leaseMs })
+      if (payment.state === 'sent') await endAttempt(tx, payment, 'not_applied', now)
+      const elsewhere: Record<string, SqlValue> = payment.attempts > 0 && acquirer !== payment.acquirer ? { bank_key: this.random.id('bk'), first_sent_at: now } : { first_sent_at: payment.first_sent_at ?? now }
+      const sent = await move(tx, payment, 'sent', { attempts: payment.attempts + 1, ...elsewhere, sent_at: now, acquirer }, now)
       await tx.query('INSERT INTO attempts (payment, n, epoch, bank_key, sent_at, timeout_ms) VALUES (:payment, :n, :epoch, :bankKey, :now, :timeoutMs)', {
         payment: sent.id,
         n: sent.attempts,
@@ -320,58 +395,83 @@ export class PaymentEngine implements Engine {
   }
 
   protected meaning(payment: Payment, outcome: Outcome<HttpResponse>): Meaning {
-    return meaningOfCharge(payment, outcome)
+    return meaningOfCharge(payment, outcome, this.settings.providerCodes)
   }
 
   /** What an answer to a charge request does to the payment. */
   protected async conclude(payment: Payment, meaning: Meaning): Promise<Payment> {
     if (meaning.kind === 'succeeded' || meaning.kind === 'declined') return this.finish(payment, meaning)
+    if (meaning.kind === 'authorised') return this.#decide(payment, meaning.charge, await this.#screen(payment, this.settings.fraudTimeoutMs))
     if (meaning.kind === 'review') return this.#review(payment, meaning.why)
     if (meaning.kind === 'voided') return this.#doubt(payment, 'the bank says that the payment was voided')
     if (meaning.kind === 'not_applied') {
       if (meaning.ours) this.log.emit('payment.alarmed', { payment: payment.id, why: meaning.why })
-      // Of several requests under one key, an earlier one may still be under way: only the first refusal proves that nothing happened.
-      if (payment.attempts === 1) return this.#release(payment, meaning.why)
+      // Where another request under the same key was ever in doubt, it may still be under way: a refusal of this one proves nothing.
+      if (payment.doubts === 0) return this.#giveWay(payment, meaning.why, meaning.retryMs)
     }
     if (meaning.kind === 'unknown' && meaning.strange) this.log.emit('payment.alarmed', { payment: payment.id, why: meaning.why })
     return this.#doubt(payment, meaning.why)
   }
 
-  /** C3: state, stored answer, ledger and outbox stand or fall together. */
-  protected async finish(payment: Payment, meaning: Extract<Meaning, { kind: 'succeeded' | 'declined' | 'voided' }>): Promise<Payment> {
+  /** C3: state, stored answer, ledger and outbox stand or fall together. `giveBack`: an authorisation has to be voided. */
+  protected async finish(payment: Payment, meaning: Extract<Meaning, { kind: 'succeeded' | 'authorised' | 'declined' | 'voided' }>, giveBack = false): Promise<Payment> {
     const now = this.clock.now()
-    const charge = meaning.kind === 'succeeded' ? meaning.charge : null
-    const reason = meaning.kind === 'declined' ? meaning.reason : meaning.kind === 'voided' ? 'given up and voided' : null
-    const answer = finalAnswer({ ...payment, charge, reason, state: meaning.kind })
-    const receipt = { id: this.random.id('evt'), payment: payment.id, order: payment.order_ref, amount: payment.amount, currency: payment.currency }
-    const done = await this.#write('outcome', payment, charge ?? reason ?? meaning.kind, async (tx) => {
-      const moved = await this.#move(tx, payment, meaning.kind, { charge, reason, card: null, answer_status: answer.status, answer_body: answer.body, finished_at: now })
-      await this.#endAttempt(tx, payment, meaning.kind, now)
-      if (meaning.kind === 'succeeded') {
-        await append(tx, [
-          { payment: payment.id, account: `customer:${payment.order_ref}`, amount: -payment.amount, currency: payment.currency },
-          { payment: payment.id, account: 'merchant', amount: payment.amount, currency: payment.currency },
-        ], now)
-        await tx.query("INSERT INTO outbox (id, payment, body, state, attempts, due_at, lease_until) VALUES (:id, :payment, :body, 'ready', 0, :now, :lease)", {
-          id: receipt.id,
-          payment: payment.id,
-          body: JSON.stringify(receipt),
-          now,
-          lease: now + this.settings.leaseMs,
-        })
-      }
-      return moved
-    })
-    if (meaning.kind === 'succeeded') this.#notify({ id: receipt.id, payment: payment.id, body: JSON.stringify(receipt), attempts: 0 })
-    return done
+    const what = 'charge' in meaning ? meaning.charge : 'reason' in meaning ? meaning.reason : meaning.kind
+    const duties: Duty[] = []
+    try {
+      const done = await this.#write('outcome', payment, what, async (tx) => {
+        const moved = await this.#ending(tx, payment, meaning, now, duties)
+        if (giveBack) duties.push(await this.#outbox.owe(tx, moved, 'void', now))
+        return moved
+      })
+      for (const duty of duties) this.#outbox.send(duty)
+      return done
+    } catch (error) {
+      if (!(error instanceof Cancelled)) throw error
+      return this.#doubt(payment, 'it was cancelled while the bank was asked')
+    }
   }
 
-  /** Nothing was charged and nothing will be, until the same key asks again. */
-  #release(payment: Payment, why: string): Promise<Payment> {
+  async #ending(tx: Tx, payment: Payment, meaning: Extract<Meaning, { kind: 'succeeded' | 'authorised' | 'declined' | 'voided' }>, now: number, duties: Duty[] = []): Promise<Payment> {
+    const charge = 'charge' in meaning ? meaning.charge : null
+    const reason = meaning.kind === 'declined' ? meaning.reason : meaning.kind === 'voided' ? 'given up and voided' : null
+    const answer = finalAnswer({ ...payment, charge, reason, state: meaning.kind })
+    const moved = await move(tx, payment, meaning.kind, { charge, reason, card: null, answer_status: answer.status, answer_body: answer.body, finished_at: now }, now)
+    if (charge !== null && moved.cancelled_at !== null) throw new Cancelled()
+    await endAttempt(tx, payment, meaning.kind, now)
+    if (meaning.kind === 'authorised') duties.push(await this.#outbox.owe(tx, moved, 'capture', now))
+    if (meaning.kind === 'succeeded') duties.push(await this.#book(tx, moved, now))
+    return moved
+  }
+
+  /** The money has moved: two entries that sum to zero, and a word to the customer. */
+  async #book(tx: Tx, payment: Payment, now: number): Promise<Duty> {
+    await append(tx, [
+      { payment: payment.id, account: `customer:${payment.order_ref}`, amount: -payment.amount, currency: payment.currency },
+      { payment: payment.id, account: 'merchant', amount: payment.amount, currency: payment.currency },
+    ], now)
+    return this.#outbox.owe(tx, payment, 'notification', now)
+  }
+
+  /** The capture is done: what a charge in one step does in C3. */
+  async #captured(tx: Tx, payment: Payment, duty: Duty, charge: string): Promise<Duty> {
     const now = this.clock.now()
-    return this.#write('release', payment, why, async (tx) => {
-      const moved = await this.#move(tx, payment, 'released', { reason: why, card: null })
-      await this.#endAttempt(tx, payment, 'not_applied', now, why)
+    const moved = await move(tx, payment, 'succeeded', { charge }, now)
+    this.log.emit('payment.moved', { payment: moved.id, from: payment.state, to: moved.state, epoch: moved.epoch, why: `captured by ${duty.id}` })
+    return this.#book(tx, moved, now)
+  }
+
+  /** Nothing was charged and nothing will be: until the same key asks again, or, with the payer's consent, until the bank can be asked. */
+  #giveWay(payment: Payment, why: string, retryMs = 0): Promise<Payment> {
+    const now = this.clock.now()
+    const waits = payment.queue_until !== null && now < payment.queue_until && payment.cancelled_at === null
+    const wait = Math.max(retryMs, this.settings.queueEveryMs) * (1 + this.random.next())
+    return this.#write(waits ? 'queue' : 'release', payment, why, async (tx) => {
+      const moved = waits
+        ? await move(tx, payment, 'queued', { reason: why, due_at: Math.ceil(now + wait) }, now)
+        : await move(tx, payment, 'released', { reason: why, card: null, retry_ms: Math.ceil(Math.min(retryMs, LONGEST_RETRY_MS)) }, now)
+      await endAttempt(tx, payment, 'not_applied', now, why)
+      if (!waits && payment.queue_until !== null) await this.#outbox.owe(tx, moved, 'notification', now, 'payment.not_charged')
       return moved
     })
   }
@@ -380,8 +480,8 @@ export class PaymentEngine implements Engine {
     const now = this.clock.now()
     this.log.emit('payment.alarmed', { payment: payment.id, why })
     return this.#write('review', payment, why, async (tx) => {
-      const moved = await this.#move(tx, payment, 'review', { reason: why, card: null })
-      await this.#endAttempt(tx, payment, 'review', now, why)
+      const moved = await move(tx, payment, 'review', { reason: why, card: null }, now)
+      await endAttempt(tx, payment, 'review', now, why)
       return moved
     })
   }
@@ -390,8 +490,8 @@ export class PaymentEngine implements Engine {
   async #doubt(payment: Payment, why: string): Promise<Payment> {
     const now = this.clock.now()
     return this.#write('doubt', payment, why, async (tx) => {
-      const moved = await this.#move(tx, payment, 'unknown', { reason: why, lease_until: now + this.settings.leaseMs })
-      await this.#endAttempt(tx, payment, 'unknown', now, why)
+      const moved = await move(tx, payment, 'unknown', { reason: why, doubts: payment.doubts + 1 }, now)
+      await endAttempt(tx, payment, 'unknown', now, why)
       return moved
     })
   }
@@ -401,79 +501,135 @@ export class PaymentEngine implements Engine {
   /** One step out of the unknown: look up, and if nothing is found, wait, send the same key again, or close the door. `attempt` counts the steps of this life. */
   protected async resolve(payment: Payment, attempt: number): Promise<Payment> {
     if (payment.state === 'sent') return this.#doubt(payment, 'taken over')
-    const { lookupTimeoutMs, lookupBackoff, settleMs, resendHorizonMs, alarmAfterMs } = this.settings
+    const { lookupTimeoutMs, lookupBackoff, settleMs, resendHorizonMs, alarmAfterMs, bankLookup } = this.settings
     const sentAt = payment.sent_at ?? payment.created_at
     const firstSentAt = payment.first_sent_at ?? sentAt
+    const [fresh] = attempt === 1 ? [payment] : await this.store.transaction('look', (tx) => tx.query<Payment>("SELECT * FROM payments WHERE id = :id AND epoch = :epoch AND state = 'unknown'", { id: payment.id, epoch: payment.epoch }))
+    if (!fresh) throw new Fenced() // the bank's own event, or an operator, was faster
+    if (fresh.cancelled_at !== null) return this.#close(fresh, attempt)
+    if (!bankLookup) return this.#review(fresh, `${fresh.reason ?? 'unknown'}, and this bank cannot be asked what became of it`)
 
-    const outcome = await this.#hop(payment, 'lookup', attempt, lookupRequest(payment.bank_key, lookupTimeoutMs), lookupTimeoutMs, payment.bank_key)
-    const found = chargesFound(outcome)
-    const record = found?.[0]
+    const outcome = await this.#hops.call({ payment: fresh.id, hop: 'lookup', service: fresh.acquirer, attempt, scope: fresh.scope, priority: 'recovery' }, lookupRequest(fresh.id, lookupTimeoutMs), lookupTimeoutMs, fresh.bank_key)
+    const found = recordsFound(outcome)
+    const record = decisive(found)
     if (record !== undefined) {
-      const meaning = meaningOfRecord(payment, record)
-      if (meaning.kind === 'succeeded' || meaning.kind === 'declined' || meaning.kind === 'voided') return this.finish(payment, meaning)
-      if (meaning.kind === 'review') return this.#review(payment, meaning.why)
+      const meaning = meaningOfRecord(fresh, record, this.settings.providerCodes)
+      if (meaning.kind === 'succeeded' || meaning.kind === 'declined' || meaning.kind === 'voided') return this.finish(fresh, meaning)
+      if (meaning.kind === 'authorised') return this.#decide(fresh, meaning.charge, await this.#screen(fresh, this.settings.fraudTimeoutMs))
+      if (meaning.kind === 'review') return this.#review(fresh, meaning.why)
     }
     const now = this.clock.now()
-    if (now - firstSentAt > alarmAfterMs && attempt % 10 === 1) this.log.emit('payment.alarmed', { payment: payment.id, why: `unknown for ${Math.round((now - firstSentAt) / 1000)} s` })
+    if (now - firstSentAt > alarmAfterMs && attempt % 10 === 1) this.log.emit('payment.alarmed', { payment: fresh.id, why: `unknown for ${Math.round((now - firstSentAt) / 1000)} s` })
 
     const answered = found !== undefined && record === undefined
     if (answered && now >= sentAt + settleMs) {
-      if (now < firstSentAt + resendHorizonMs) return this.#resend(payment)
-      return this.#close(payment, attempt)
+      if (now < firstSentAt + resendHorizonMs) return this.#resend(fresh, attempt)
+      return this.#close(fresh, attempt)
     }
     const untilSettled = sentAt + settleMs - now
     const wait = backoff(attempt, lookupBackoff, this.random)
-    return this.#wait(payment, answered ? Math.max(1, Math.min(wait, untilSettled)) : wait, answered ? `not found; it proves nothing for another ${Math.round(untilSettled)} ms` : 'the look-up told nothing')
+    return this.#wait(fresh, answered ? Math.max(1, Math.min(wait, untilSettled)) : wait, answered ? `not found; it proves nothing for another ${Math.round(untilSettled)} ms` : 'the look-up told nothing')
   }
 
-  #resend(payment: Payment): Promise<Payment> {
-    const deadline = new Deadline(this.clock, this.settings.deadlineMs)
-    return this.#ask(payment, () => deadline.leftMs)
+  /** The same key once more: the bank does it once, whatever became of the first. */
+  async #resend(payment: Payment, attempt: number): Promise<Payment> {
+    const { deadlineMs, lookupBackoff } = this.settings
+    const pass = await this.#hops.enter({ payment: payment.id, hop: 'bank', service: payment.acquirer, attempt: payment.attempts + 1, scope: payment.scope, priority: 'recovery' }, deadlineMs)
+    if ('refused' in pass) return this.#wait(payment, Math.max(pass.retryMs, backoff(attempt, lookupBackoff, this.random)), `not sent again yet: ${pass.refused}`)
+    try {
+      const sent = await this.intend(payment, deadlineMs)
+      const outcome = await pass.call(chargeRequest(sent, sent.bank_key, deadlineMs, sent.two_step === 0), deadlineMs, sent.bank_key)
+      return await this.conclude(sent, this.meaning(sent, outcome))
+    } finally {
+      pass.leave()
+    }
   }
 
   /** Too late to send the key again: a void by reference gives back a charge that may exist and refuses one that may still come. */
   async #close(payment: Payment, attempt: number): Promise<Payment> {
     const { lookupTimeoutMs, lookupBackoff } = this.settings
-    const outcome = await this.#hop(payment, 'void', attempt, voidRequest(payment, payment.bank_key, lookupTimeoutMs), lookupTimeoutMs, payment.bank_key)
+    const outcome = await this.#hops.call({ payment: payment.id, hop: 'void', service: payment.acquirer, attempt, scope: payment.scope, priority: 'recovery' }, voidRequest(payment, payment.bank_key, lookupTimeoutMs), lookupTimeoutMs, payment.bank_key)
     if (outcome.kind === 'ok' && outcome.value.status === 200) return this.finish(payment, { kind: 'voided' })
     return this.#wait(payment, backoff(attempt, lookupBackoff, this.random), 'the void is not confirmed')
   }
 
   async #wait(payment: Payment, ms: number, why: string): Promise<Payment> {
     this.log.emit('payment.waiting', { payment: payment.id, ms: Math.round(ms), why })
-    const now = this.clock.now()
-    if (payment.lease_until < now + ms + this.settings.leaseMs / 2) {
-      const [mine] = await this.store.transaction('lease', (tx) =>
-        tx.query<Payment>("UPDATE payments SET lease_until = :lease WHERE id = :id AND epoch = :epoch AND state = 'unknown' RETURNING *", { id: payment.id, epoch: payment.epoch, lease: Math.ceil(now + ms + this.settings.leaseMs) }),
-      )
-      if (!mine) throw new Fenced()
-      await this.clock.sleep(ms, this.#stopping)
-      return mine
-    }
     await this.clock.sleep(ms, this.#stopping)
     return payment
   }
 
-  // ── abandoned payments and due notifications ──────────────────────────────────────────────────────────────────
+  // ── what the bank says by itself ──────────────────────────────────────────────────────────────────────────────
+
+  /** Taken once each, in any order: what it says moves a payment that is in doubt, and undoes a charge that should not be. */
+  async #bankEvent(request: HttpRequest): Promise<HttpResponse> {
+    const event = readBankEvent(request, this.settings.bankEventSecret, this.clock.now())
+    if ('response' in event) return event.response
+    const { id, record, reference } = event
+    const now = this.clock.now()
+    const duties: Duty[] = []
+    try {
+      const moved = await this.store.transaction('bank-event', async (tx) => {
+        const fresh = await tx.query('INSERT INTO bank_events (id, at) VALUES (:id, :now) ON CONFLICT DO NOTHING RETURNING id', { id, now })
+        if (fresh.length === 0) return undefined
+        const [payment] = await tx.query<Payment>('SELECT * FROM payments WHERE id = :reference', { reference })
+        if (!payment) return undefined
+        const meaning = meaningOfRecord(payment, record, this.settings.providerCodes)
+        if (payment.state === 'sent' || payment.state === 'unknown') {
+          if (payment.cancelled_at !== null || (meaning.kind !== 'succeeded' && meaning.kind !== 'declined')) return undefined
+          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties) }
+        }
+        const resting = payment.state === 'released' || payment.state === 'declined' || payment.state === 'voided' || payment.state === 'queued'
+        if (resting && (meaning.kind === 'succeeded' || meaning.kind === 'authorised')) {
+          await keepEvidence(tx, payment.id, payment.epoch, `the bank says that it has ${meaning.charge}, and the payment is ${payment.state}: voided`, now)
+          duties.push(await this.#outbox.owe(tx, payment, 'void', now))
+          return { from: payment, to: payment }
+        }
+        return undefined
+      })
+      if (moved && moved.from !== moved.to) this.log.emit('payment.moved', { payment: moved.to.id, from: moved.from.state, to: moved.to.state, epoch: moved.to.epoch, why: `the bank's event ${id}` })
+      else if (moved) this.log.emit('payment.alarmed', { payment: moved.to.id, why: `the bank charged a payment that is ${moved.to.state}: it is voided` })
+      for (const duty of duties) this.#outbox.send(duty)
+      return json(200, { received: id })
+    } catch (error) {
+      if (error instanceof Fenced) return json(200, { received: id })
+      if (!isStoreTrouble(error)) throw error
+      return unavailable('The event could not be recorded: send it again.', 'unknown')
+    }
+  }
+
+  // ── abandoned payments and what is owed ───────────────────────────────────────────────────────────────────────
 
   /** Takes over what a dead life or another node left, and what the outbox still owes. Errors of the store wait for the next sweep. */
   async #sweep(): Promise<void> {
     const now = this.clock.now()
+    const { queueParallel } = this.settings
     try {
-      const { abandoned, owed } = await this.store.transaction('sweep', async (tx) => ({
-        // This node's from an earlier life at once; anybody's, and what an error made this life drop, once the lease has run out.
-        abandoned: await tx.query<Payment>(
-          `SELECT * FROM payments WHERE state IN ('claimed', 'sent', 'unknown') AND ((owner_node = :node AND owner_life <> :life) OR lease_until < :now) ORDER BY lease_until LIMIT ${SWEEP_ROWS}`,
-          { node: this.#node, life: this.#life, now },
-        ),
-        owed: await tx.query<OutboxRow & { lease_until: number }>(`SELECT id, payment, body, attempts, lease_until FROM outbox WHERE state = 'ready' AND due_at <= :now AND lease_until <= :now ORDER BY due_at LIMIT ${SWEEP_ROWS}`, { now }),
-      }))
-      for (const payment of abandoned) {
+      const { abandoned, dropped, queued, refunds, owed, breakers } = await this.store.transaction('sweep', async (tx) => {
+        const dead = await this.#nodes.beat(tx)
+        const params = { node: this.#node, life: this.#life, ...Object.fromEntries(dead.map((name, n) => [`dead${n}`, name])) }
+        // This node's from an earlier life at once, those of nodes that are silent.
+        const orphaned = `((owner_node = :node AND owner_life <> :life)${dead.length > 0 ? ` OR owner_node IN (${dead.map((_, n) => `:dead${n}`).join(', ')})` : ''})`
+        const left = [...this.#dropped].filter((id) => !this.#running.has(id)).slice(0, SWEEP_ROWS)
+        return {
+          abandoned: await tx.query<Payment>(`SELECT * FROM payments WHERE state IN ('claimed', 'sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
+          dropped: left.length === 0 ? [] : await tx.query<Payment>(`SELECT * FROM payments WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('claimed', 'sent', 'unknown')`, { ids: JSON.stringify(left) }),
+          queued: queueParallel > this.#queued.size ? await tx.query<Payment>("SELECT * FROM payments WHERE state = 'queued' AND due_at <= :now ORDER BY due_at LIMIT :limit", { now, limit: queueParallel - this.#queued.size }) : [],
+          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
+          owed: await this.#outbox.due(tx, now, SWEEP_ROWS),
+          breakers: await this.#hops.tend(tx),
+        }
+      })
+      this.#dropped.clear()
+      this.#hops.heed(breakers)
+      for (const payment of [...abandoned, ...dropped]) {
         if (this.#running.has(payment.id)) continue
         const mine = await this.#takeOver(payment)
         if (mine) void this.drive(mine, new Deadline(this.clock, this.settings.deadlineMs))
       }
-      for (const row of owed) this.#notify(row)
+      for (const payment of queued) await this.#again(payment)
+      for (const refund of refunds) await this.#refunds.takeOver(refund)
+      for (const duty of owed) this.#outbox.send(duty)
     } catch (error) {
       if (!isStoreTrouble(error)) throw error
       this.log.emit('payment.alarmed', { payment: null, why: `${error.code}: ${error.message}` })
@@ -482,61 +638,40 @@ export class PaymentEngine implements Engine {
 
   #takeOver(payment: Payment): Promise<Payment | undefined> {
     const now = this.clock.now()
-    const { node, life, lease } = this.#mine(now)
     return this.store.transaction('takeover', async (tx) => {
       const [mine] = await tx.query<Payment>(
-        'UPDATE payments SET epoch = epoch + 1, owner_node = :node, owner_life = :life, lease_until = :lease, updated_at = :now WHERE id = :id AND epoch = :epoch AND state = :state RETURNING *',
-        { id: payment.id, epoch: payment.epoch, state: payment.state, node, life, lease, now },
+        'UPDATE payments SET epoch = epoch + 1, owner_node = :node, owner_life = :life, updated_at = :now WHERE id = :id AND epoch = :epoch AND state = :state RETURNING *',
+        { id: payment.id, epoch: payment.epoch, state: payment.state, node: this.#node, life: this.#life, now },
       )
       return mine
     })
   }
 
-  /** Sends one notification in the background, unless enough are under way: then the sweep finds it. */
-  #notify(row: OutboxRow): void {
-    if (this.#notifying.size >= this.settings.notifyParallel || this.#stopping.aborted) return
-    const work: Promise<void> = this.#deliver(row)
-      .catch((error: unknown) => this.log.emit('payment.alarmed', { payment: row.payment, why: `its notification: ${String(error)}` }))
-      .finally(() => this.#notifying.delete(work))
-    this.#notifying.add(work)
-  }
-
-  /** At least once, with the same id each time; the payment itself has no state for it. */
-  async #deliver(row: OutboxRow): Promise<void> {
-    const { notifyTimeoutMs, notifyBackoff } = this.settings
-    const attempt = row.attempts + 1
-    const request: HttpRequest = post('/v1/notifications', row.id, notifyTimeoutMs, parseJson(row.body))
-    const outcome = await this.#hop({ id: row.payment }, 'notify', attempt, request, notifyTimeoutMs)
-    const delivered = outcome.kind === 'ok' && outcome.value.status >= 200 && outcome.value.status < 300
+  /** A queued payment's next try, or its end when the payer's patience is over. */
+  async #again(payment: Payment): Promise<void> {
+    if (this.#running.has(payment.id)) return
     const now = this.clock.now()
-    const due = delivered ? now : Math.ceil(now + backoff(attempt, notifyBackoff, this.random))
-    await this.store.transaction('notified', (tx) =>
-      tx.query("UPDATE outbox SET state = :state, attempts = :attempt, due_at = :due, lease_until = :due WHERE id = :id AND state = 'ready'", { id: row.id, state: delivered ? 'sent' : 'ready', attempt, due }),
-    )
+    try {
+      if (payment.queue_until !== null && now >= payment.queue_until) {
+        await this.#giveWay(payment, payment.reason ?? 'the bank could not be asked in time')
+        return
+      }
+      const mine = await this.store.transaction('again', (tx) => move(tx, payment, 'claimed', { node: this.#node, life: this.#life, epoch: payment.epoch + 1 }, now))
+      this.#queued.add(mine.id)
+      void this.drive(mine, new Deadline(this.clock, this.settings.deadlineMs))
+    } catch (error) {
+      if (!(error instanceof Fenced)) throw error // another node has it
+    }
   }
 
   // ── the small print ───────────────────────────────────────────────────────────────────────────────────────────
-
-  async #hop(payment: { id: string }, hop: string, attempt: number, request: HttpRequest, timeoutMs: number, bankKey?: string): Promise<Outcome<HttpResponse>> {
-    const service = hop === 'fraud' ? 'fraud' : hop === 'notify' ? 'notification' : 'bank'
-    this.log.emit('hop.started', { payment: payment.id, hop, attempt, timeoutMs: Math.floor(timeoutMs), bankKey: bankKey ?? null })
-    const start = this.clock.monotonic()
-    const outcome = await this.network.call(service, request, { timeoutMs })
-    const detail = outcome.kind === 'ok' ? '' : outcome.error.code
-    this.log.emit('hop.ended', { payment: payment.id, hop, attempt, outcome: outcome.kind, status: outcome.kind === 'ok' ? outcome.value.status : 0, detail, ms: Math.round((this.clock.monotonic() - start) * 10) / 10 })
-    return outcome
-  }
-
-  #mine(now: number): { node: string; life: number; lease: number } {
-    return { node: this.#node, life: this.#life, lease: now + this.settings.leaseMs }
-  }
 
   async #load(id: string): Promise<Payment | undefined> {
     const [payment] = await this.store.transaction('load', (tx) => tx.query<Payment>('SELECT * FROM payments WHERE id = :id', { id }))
     return payment
   }
 
-  /** Runs a step that ends an exchange with the bank; when the payment is no longer ours, what we learnt is kept as evidence. */
+  /** Runs a step that ends an exchange with the bank; when the payment is no longer ours, what we learnt is kept as evidence, unless it is what the store says. */
   async #write(name: string, payment: Payment, what: string, work: (tx: Tx) => Promise<Payment>): Promise<Payment> {
     try {
       const moved = await this.store.transaction(name, work)
@@ -544,34 +679,21 @@ export class PaymentEngine implements Engine {
       return moved
     } catch (error) {
       if (!(error instanceof Fenced)) throw error
-      await this.store.transaction('evidence', (tx) => tx.query('INSERT INTO evidence (payment, at, epoch, what) VALUES (:payment, :at, :epoch, :what)', { payment: payment.id, at: this.clock.now(), epoch: payment.epoch, what }))
-      this.log.emit('payment.alarmed', { payment: payment.id, why: `epoch ${payment.epoch} came too late with: ${what}` })
+      const now = this.clock.now()
+      const news = await this.store.transaction('evidence', async (tx) => {
+        const [told] = await tx.query<Payment>('SELECT * FROM payments WHERE id = :id', { id: payment.id })
+        if (told && told.epoch === payment.epoch && (told.charge === what || told.state === 'unknown')) return false // the bank's event said the same
+        await keepEvidence(tx, payment.id, payment.epoch, what, now)
+        return true
+      })
+      if (news) this.log.emit('payment.alarmed', { payment: payment.id, why: `epoch ${payment.epoch} came too late with: ${what}` })
       throw error
     }
   }
-
-  /** The one way to change a state: guarded by the state and the epoch that the caller believes in. Throws Fenced when they are no longer so. */
-  async #move(tx: Tx, payment: Payment, to: State, fields: Record<string, SqlValue>): Promise<Payment> {
-    if (!MOVES[payment.state].includes(to)) throw new Error(`a payment cannot move from ${payment.state} to ${to}`)
-    const params: SqlParams = { id: payment.id, wasEpoch: payment.epoch, wasState: payment.state, to, now: this.clock.now() }
-    let set = ''
-    for (const [column, value] of Object.entries(fields)) {
-      set += `, ${COLUMNS[column] ?? column} = :${column}`
-      params[column] = value
-    }
-    const [moved] = await tx.query<Payment>(`UPDATE payments SET state = :to, updated_at = :now${set} WHERE id = :id AND epoch = :wasEpoch AND state = :wasState RETURNING *`, params)
-    if (!moved) throw new Fenced()
-    return moved
-  }
-
-  async #endAttempt(tx: Tx, payment: Payment, outcome: string, now: number, detail = ''): Promise<void> {
-    if (payment.attempts === 0) return
-    await tx.query('UPDATE attempts SET outcome = :outcome, detail = :detail, ended_at = :now WHERE payment = :id AND n = :n AND ended_at IS NULL', { outcome, detail, now, id: payment.id, n: payment.attempts })
-  }
 }
 
-/** Columns whose parameter has another name. */
-const COLUMNS: Record<string, string> = { node: 'owner_node', life: 'owner_life', lease: 'lease_until' }
+/** Paths that there are, whatever the method. */
+const PATHS = new Set(['/v1/payments', '/v1/bank-events', '/healthz', '/metrics'])
 
 /** Brings the store up to date and builds the engine on it. */
 export async function createEngine(outside: Outside, settings?: Record<string, unknown>): Promise<Engine> {

@@ -1,17 +1,23 @@
 /**
  * The payments HTTP face: what may be asked, and how every answer reads.
  *
- *   POST /v1/payments            Idempotency-Key, {amount, currency, order, card, description?}
- *   GET  /v1/payments/{id}       where it stands
- *   GET  /v1/payments?order=ID   the payments of an order
- *   GET  /healthz
+ *   POST /v1/payments                Idempotency-Key, {amount, currency, order, card, description?, charge_later?: {email}}
+ *   GET  /v1/payments/{id}           where it stands
+ *   GET  /v1/payments?order=ID       the payments of an order
+ *   POST /v1/payments/{id}/refunds   Idempotency-Key, {amount?}: all that is left when no amount is given
+ *   POST /v1/payments/{id}/cancel    whatever comes of it shall be undone
+ *   GET  /v1/refunds/{id}
+ *   POST /v1/bank-events             the bank's own, signed
+ *   GET  /healthz, GET /metrics
  *
  * | situation                                        | answer |
  * |--------------------------------------------------|--------|
  * | charged                                          | 201, stored under the key |
+ * | the money is held, and is captured afterwards    | 201, stored under the key |
  * | declined                                         | 402, stored under the key |
  * | the same key again                               | the same status and body, Idempotent-Replayed: true |
  * | not known yet                                    | 202, Location, Retry-After: do not pay again |
+ * | not charged yet, with consent: it will be        | 202, Location |
  * | not charged, try again with the same key         | 503, Retry-After |
  * | key missing, empty, over 255 characters, twice, or with control characters or commas | 400 |
  * | key used before with another request             | 422 |
@@ -27,6 +33,7 @@ import { json, parseJson, problem } from '../../network.ts'
 import type { Row } from '../store/store.ts'
 import type { State } from './machine.ts'
 import { chargeState, FINAL } from './machine.ts'
+import type { Refund } from './refunds.ts'
 
 /** A row of `payments`. */
 export interface Payment extends Row {
@@ -43,8 +50,18 @@ export interface Payment extends Row {
   epoch: number
   owner_node: string
   owner_life: number
-  lease_until: number
   bank_key: string
+  /** The bank that was asked last. */
+  acquirer: string
+  /** 1: authorised beside fraud, captured afterwards. */
+  two_step: number
+  /** How often the bank's answer was in doubt: above 0, no other bank may be asked. */
+  doubts: number
+  cancelled_at: number | null
+  queue_until: number | null
+  due_at: number | null
+  retry_ms: number | null
+  email: string | null
   attempts: number
   first_sent_at: number | null
   sent_at: number | null
@@ -72,22 +89,35 @@ const paymentBody = z.strictObject({
   order: text(100),
   card: text(64).regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces'),
   description: text(500).optional(),
+  /** The payer agrees to be charged within the hour when it cannot be done now, and to be told by mail. */
+  charge_later: z.strictObject({ email: text(254).regex(/^[^\s@]+@[^\s@]+$/, 'must be a mail address') }).optional(),
 })
+
+const refundBody = z.strictObject({ amount: z.number().int('must be an integer in minor units').positive().max(LARGEST_AMOUNT).optional() })
 
 export type Asked = z.infer<typeof paymentBody>
 
 /** Tells well-formed requests from others; an HttpResponse is the refusal. */
 export function readPayment(request: HttpRequest): Asked | HttpResponse {
+  return read(paymentBody, request, 'payment', '{"amount":9900,"currency":"USD","order":"order-1","card":"tok_visa"}')
+}
+
+/** The same for a refund; an empty body asks for all that is left. */
+export function readRefund(request: HttpRequest): z.infer<typeof refundBody> | HttpResponse {
+  return read(refundBody, request.body === '' ? { ...request, body: '{}' } : request, 'refund', '{"amount":500}')
+}
+
+function read<T extends object>(schema: z.ZodType<T>, request: HttpRequest, what: string, example: string): T | HttpResponse {
   const parsed = parseJson(request.body)
-  if (parsed === undefined) return problem(400, 'body-not-json', 'The body is not JSON', { detail: 'send {"amount":9900,"currency":"USD","order":"order-1","card":"tok_visa"}' })
-  const result = paymentBody.safeParse(parsed)
+  if (parsed === undefined) return problem(400, 'body-not-json', 'The body is not JSON', { detail: `send ${example}` })
+  const result = schema.safeParse(parsed)
   if (result.success) return result.data
   const errors = result.error.issues.slice(0, 10).flatMap((issue) => {
     const at = (path: PropertyKey[]) => `#/${path.map((part) => String(part).replaceAll('~', '~0').replaceAll('/', '~1')).join('/')}`
-    if (issue.code === 'unrecognized_keys') return issue.keys.slice(0, 10).map((key) => ({ pointer: at([...issue.path, key.slice(0, 100)]), detail: 'is not a field of a payment' }))
+    if (issue.code === 'unrecognized_keys') return issue.keys.slice(0, 10).map((key) => ({ pointer: at([...issue.path, key.slice(0, 100)]), detail: `is not a field of a ${what}` }))
     return [{ pointer: at(issue.path), detail: issue.message }]
   })
-  return problem(422, 'invalid-payment', 'The payment is not valid', { detail: errors.map((error) => `${error.pointer} ${error.detail}`).join('; '), errors })
+  return problem(422, `invalid-${what}`, `The ${what} is not valid`, { detail: errors.map((error) => `${error.pointer} ${error.detail}`).join('; '), errors })
 }
 
 export const LONGEST_KEY = 255
@@ -112,7 +142,7 @@ export function scopeOf(request: HttpRequest): string {
 
 /** SHA-256 over route and fields in a fixed order: reordered JSON and white space are the same request, another amount is not. */
 export function fingerprintOf(route: string, asked: Asked): string {
-  const canonical = JSON.stringify([route, asked.amount, asked.currency, asked.order, asked.card, asked.description ?? null])
+  const canonical = JSON.stringify([route, asked.amount, asked.currency, asked.order, asked.card, asked.description ?? null, ...(asked.charge_later ? [asked.charge_later.email] : [])])
   return createHash('sha256').update(canonical).digest('hex')
 }
 
@@ -128,17 +158,19 @@ function fieldsOf(payment: Payment): Record<string, unknown> {
     amount: payment.amount,
     currency: payment.currency,
     order: payment.order_ref,
-    safe_new_key: charged === 'none',
-    retry_after_ms: FINAL.includes(payment.state) ? null : ASK_AGAIN_MS,
+    safe_new_key: charged === 'none' && payment.state !== 'queued',
+    retry_after_ms: FINAL.includes(payment.state) ? null : askAgainMs(payment),
   }
 }
 
+const askAgainMs = (payment: Payment) => Math.max(ASK_AGAIN_MS, payment.state === 'released' ? (payment.retry_ms ?? 0) : 0)
+
 const location = (payment: Payment) => `/v1/payments/${payment.id}`
-const retryAfter = { 'retry-after': String(Math.ceil(ASK_AGAIN_MS / 1000)) }
+const retryAfter = (ms = ASK_AGAIN_MS) => ({ 'retry-after': String(Math.ceil(ms / 1000)) })
 
 /** The answer that a final payment's key always gets; its status and body are stored. */
 export function finalAnswer(payment: Payment): HttpResponse {
-  if (payment.state === 'succeeded') return json(201, { ...fieldsOf(payment), charge: payment.charge }, { location: location(payment) })
+  if (payment.state === 'succeeded' || payment.state === 'authorised') return json(201, { ...fieldsOf(payment), charge: payment.charge }, { location: location(payment) })
   if (payment.state === 'declined') return problem(402, 'declined', 'The payment was declined', { detail: `You have not been charged: ${payment.reason ?? 'declined'}.`, ...fieldsOf(payment) }, { location: location(payment) })
   return problem(409, 'voided', 'The payment was given up and voided', { detail: 'You have not been charged, and this payment never will be. Pay again with a new key.', ...fieldsOf(payment) }, { location: location(payment) })
 }
@@ -151,10 +183,15 @@ export function answerOf(payment: Payment, replayed: boolean): HttpResponse {
     return { status: payment.answer_status, headers: { 'content-type': type, location: location(payment), ...mark }, body: payment.answer_body }
   }
   if (payment.state === 'released') {
-    return problem(503, 'not-charged', 'Not charged, try again', { detail: `You have not been charged (${payment.reason ?? 'not attempted'}). Try again with the same key.`, ...fieldsOf(payment) }, retryAfter)
+    return problem(503, 'not-charged', 'Not charged, try again', { detail: `You have not been charged (${payment.reason ?? 'not attempted'}). Try again with the same key.`, ...fieldsOf(payment) }, retryAfter(askAgainMs(payment)))
   }
-  const detail = payment.state === 'review' ? 'Somebody is looking into this payment. Do not pay again.' : 'It is not known yet whether the bank charged. Do not pay again; ask here.'
-  return json(202, { ...fieldsOf(payment), detail }, { location: location(payment), ...retryAfter })
+  const detail =
+    payment.state === 'queued'
+      ? 'You have not been charged yet. You will be within the hour, and be told by mail. Do not pay again.'
+      : payment.state === 'review'
+        ? 'Somebody is looking into this payment. Do not pay again.'
+        : 'It is not known yet whether the bank charged. Do not pay again; ask here.'
+  return json(202, { ...fieldsOf(payment), detail }, { location: location(payment), ...retryAfter() })
 }
 
 /** Where a payment stands, for whoever asks later. */
@@ -167,7 +204,7 @@ export function keyReused(): HttpResponse {
 }
 
 export function keyInUse(payment: Payment): HttpResponse {
-  return problem(409, 'idempotency-key-in-use', 'A request with this key is being processed', { detail: 'Ask again in a moment with the same key.', ...fieldsOf(payment) }, { location: location(payment), ...retryAfter })
+  return problem(409, 'idempotency-key-in-use', 'A request with this key is being processed', { detail: 'Ask again in a moment with the same key.', ...fieldsOf(payment) }, { location: location(payment), ...retryAfter() })
 }
 
 export function orderTaken(payment: Payment): HttpResponse {
@@ -179,5 +216,24 @@ export function resultExpired(payment: Payment): HttpResponse {
 }
 
 export function unavailable(detail: string, charged: 'none' | 'unknown'): HttpResponse {
-  return problem(503, 'unavailable', 'Try again in a moment with the same key', { detail, charge_state: charged, safe_new_key: charged === 'none', retry_after_ms: ASK_AGAIN_MS }, retryAfter)
+  return problem(503, 'unavailable', 'Try again in a moment with the same key', { detail, charge_state: charged, safe_new_key: charged === 'none', retry_after_ms: ASK_AGAIN_MS }, retryAfter())
+}
+
+/** The answer to a wish to undo it. */
+export function cancelAnswer(payment: Payment): HttpResponse {
+  if (payment.state === 'voided') return json(200, { ...fieldsOf(payment), detail: 'You have not been charged, and this payment never will be.' }, { location: location(payment) })
+  if (payment.cancelled_at !== null && !FINAL.includes(payment.state)) return json(202, { ...fieldsOf(payment), detail: 'It is being undone: whatever the bank has done or will do is given back.' }, { location: location(payment), ...retryAfter() })
+  return problem(409, 'not-cancellable', 'The payment has come to its end', { detail: payment.state === 'succeeded' ? `Give the money back with POST ${location(payment)}/refunds.` : 'There is nothing to undo.', ...fieldsOf(payment) }, { location: location(payment) })
+}
+
+const refundFields = (refund: Refund, payment: Payment) => ({ refund_id: refund.id, payment_id: payment.id, state: refund.state, amount: refund.amount, currency: payment.currency, refund: refund.refund, reason: refund.reason })
+
+/** The answer to a refund as it stands; final ones are stored under its key. */
+export function refundAnswer(refund: Refund, payment: Payment, replayed: boolean): HttpResponse {
+  const headers = { location: `/v1/refunds/${refund.id}`, ...(replayed && refund.answer_body !== null ? { 'idempotent-replayed': 'true' } : {}) }
+  if (refund.answer_status !== null && refund.answer_body !== null) return { status: refund.answer_status, headers: { 'content-type': refund.answer_status < 300 ? 'application/json' : 'application/problem+json', ...headers }, body: refund.answer_body }
+  if (refund.state === 'succeeded') return json(201, refundFields(refund, payment), headers)
+  if (refund.state === 'refused') return problem(409, 'refund-refused', 'The bank refused the refund', { detail: `Nothing was given back: ${refund.reason ?? 'refused'}.`, ...refundFields(refund, payment) }, headers)
+  const detail = refund.state === 'review' ? 'Somebody is looking into this refund. Do not ask again.' : 'It is not known yet whether the bank gave it back. Do not ask again under another key; look here.'
+  return json(202, { ...refundFields(refund, payment), detail }, { ...headers, ...retryAfter() })
 }

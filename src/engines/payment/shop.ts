@@ -14,7 +14,7 @@ const ASK_FROM_MS = 250
 const ASK_TO_MS = 4000
 
 /** What a final answer is: after it a client stops asking. */
-const FINAL: readonly Told['told'][] = ['charged', 'declined', 'review']
+const FINAL: readonly Told['told'][] = ['charged', 'authorised', 'declined', 'review']
 
 /** How one question is asked out of the ordinary. */
 export interface AskOptions {

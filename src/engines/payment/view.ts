@@ -34,7 +34,7 @@ const ALARMS_KEPT = 20
 const LATE_WORD_MS = 250
 const LOOSE_KEPT = 50
 
-export type Hop = 'fraud' | 'bank' | 'lookup' | 'void' | 'notify'
+export type Hop = 'fraud' | 'bank' | 'capture' | 'refund' | 'lookup' | 'void' | 'notify'
 
 /** One toxic that struck one exchange. */
 export interface Strike {
@@ -274,7 +274,7 @@ export function cutWords(how: string, by: string): string {
   return `${CUT[how] ?? how} by the ${by}`
 }
 
-const LINK_OF: Record<Hop, string> = { fraud: 'fraud', bank: 'bank', lookup: 'bank', void: 'bank', notify: 'notification' }
+const LINK_OF: Record<Hop, string> = { fraud: 'fraud', bank: 'bank', capture: 'bank', refund: 'bank', lookup: 'bank', void: 'bank', notify: 'notification' }
 
 export function empty(): PaymentView {
   return {
@@ -661,6 +661,7 @@ const DENIALS: readonly ToldWord[] = ['declined', 'not_charged']
 /** What a told word means to the payer. */
 export const TOLD: Record<ToldWord, string> = {
   charged: 'charged',
+  authorised: 'held, to be captured',
   declined: 'declined',
   not_charged: 'not charged',
   pending: 'pending',
@@ -674,8 +675,10 @@ export const TOLD: Record<ToldWord, string> = {
 /** What the engine's state means for the money. */
 export const BELIEVED: Record<State, string> = {
   claimed: 'nothing sent yet',
+  queued: 'waiting, with consent',
   sent: 'asked, no answer yet',
   unknown: 'UNKNOWN',
+  authorised: 'held',
   succeeded: 'charged',
   declined: 'declined',
   released: 'not charged',

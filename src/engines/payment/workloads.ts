@@ -16,7 +16,7 @@ const ASKING_MS = 120_000
 const AFTERMATH_MS = 25_000
 
 /** With a look-up now and then, and `sweepMs` between sweeps: each is a crossing, and so two places to die. */
-const settings = { lookupBackoff: { baseMs: 4000, capMs: 30_000 } }
+const settings = { lookupBackoff: { baseMs: 4000, capMs: 30_000 }, reapMs: 1000 * LATE_MS }
 
 /** What judges all of them. Where there was nothing to judge (no crash, no misused key) an invariant is undecided, and that is no finding. */
 const INVARIANTS = [

@@ -56,7 +56,7 @@ export function notification(setup: MockSetup, options: NotificationOptions = {}
       const duplicate = seen.has(id)
       seen.add(id)
       ledger.notifications.push({ id, payment, key, duplicate, at: clock.now() })
-      log.emit('notification.received', { id, payment, duplicate })
+      log.emit('notification.received', { id, payment, duplicate, ...(isText(body.type) ? { what: body.type } : {}) })
       return lie?.kind === 'taken_then_500' ? internalError() : json(202, { id, duplicate })
     }
     return { waitMs: lie?.kind === 'late_answer' ? lie.ms : undefined, finish }

@@ -13,6 +13,7 @@ export const invariant: Invariant = {
         if (event.type === 'bank.charged') bankCharges++
         if (event.type === 'client.told' && event['told'] === 'charged' && event['payment']) charged.set(event['payment'], event.seq)
         if (event.type !== 'notification.received') return undefined
+        if (event['what'] !== undefined && event['what'] !== 'payment.succeeded') return undefined // another matter
         if (bankCharges === 0) return { why: `payment ${event['payment']} was notified before the bank charged anything`, witness: [event.seq] }
         const before = ids.get(event['payment'])
         ids.set(event['payment'], event['id'])

@@ -14,7 +14,7 @@ export const scenario: Scenario<PaymentAdapter> = {
   toxics: [],
   failures: [{ component: 'client', mode: 'timing' }],
   // Nothing is abandoned here: looking for it every second would be all that happens for 25 hours.
-  settings: { sweepMs: 60_000 },
+  settings: { sweepMs: 60_000, reapMs: 3_600_000 },
   takesHours: true,
   async drive(world) {
     const shop = new Shop(world)

@@ -1,0 +1,281 @@
+/**
+ * Every remote call of the engine, behind what protects it and the service:
+ *
+ *   deadline ▷ bulkhead ▷ breaker ▷ call
+ *
+ * A pass is taken before anything durable is written: what a full bulkhead or an open breaker refuses leaves no trace and was never sent. Who may retry
+ * does so with a budget from here. Look-ups and voids pass no breaker: they are how the truth is found when the bank is bad, and their back-off bounds them.
+ */
+import type { Clock } from '../../clock.ts'
+import { ResilError } from '../../errors.ts'
+import type { Log } from '../../events.ts'
+import type { HttpRequest, HttpResponse, Network, Outcome } from '../../network.ts'
+import { parseJson } from '../../network.ts'
+import type { Random } from '../../random.ts'
+import { AdaptiveTimeout } from '../policies/adaptive-timeout.ts'
+import type { Ambient, Pass as PolicyPass, PolicyEvent, Result } from '../policies/ambient.ts'
+import type { BreakerSnapshot } from '../policies/breaker.ts'
+import { Breaker } from '../policies/breaker.ts'
+import { Bulkhead } from '../policies/bulkhead.ts'
+import { ATTEMPT_HEADER } from '../policies/deadline.ts'
+import { profile } from '../policies/profile.ts'
+import type { BudgetedCall } from '../policies/retry-budget.ts'
+import { RetryBudget } from '../policies/retry-budget.ts'
+import type { Store, Tx } from '../store/store.ts'
+import type { Gauge } from './metrics.ts'
+import type { Forced } from './operator.ts'
+import type { PaymentSettings } from './settings.ts'
+import { SlowWatch } from './slow-watch.ts'
+
+export type HopKind = 'fraud' | 'bank' | 'capture' | 'refund' | 'lookup' | 'void' | 'notify'
+
+/** One call, and whom it is for. */
+export interface HopCall {
+  payment: string
+  hop: HopKind
+  /** `fraud`, `notification`, or a bank. */
+  service: string
+  /** From 1. */
+  attempt: number
+  /** Whose payment it is. */
+  scope: string
+  priority: 'live' | 'recovery' | 'queued'
+}
+
+/** Leave to call once. Whoever holds it calls, or leaves; leaving again does nothing. */
+export interface Pass {
+  call(request: HttpRequest, timeoutMs: number, bankKey?: string): Promise<Outcome<HttpResponse>>
+  leave(): void
+}
+
+/** Why it was not called, in words, and in how many ms it is worth asking again. */
+export interface Refusal {
+  refused: string
+  retryMs: number
+}
+
+export interface HopsSetup {
+  clock: Clock
+  random: Random
+  network: Network
+  store: Store
+  log: Log
+  settings: PaymentSettings
+}
+
+/** Breakers of one node: services times callers, where each caller has one. The one that was asked last stays. */
+const BREAKERS_KEPT = 1000
+/** Higher goes first when places are short. */
+const PRIORITY = { live: 'high', recovery: 'normal', queued: 'low' } as const
+/** Events of policies that are an event of the engine; those of each refused call are said as `hop.refused`. */
+const SAID = /^(breaker\.(opened|half_opened|closed|forced_open|disabled|observed_only|trip_observed)|bulkhead\.limit_changed|retry_budget\.emptied)$/
+
+interface BreakerRow {
+  name: string
+  snapshot: string | null
+  forced: Forced | null
+  updated_at: number
+}
+
+interface Guarded {
+  breaker: Breaker
+  /** Something to write down since it was last saved. */
+  dirty: boolean
+  /** What an operator wanted when it was last heeded. */
+  forced: Forced | null
+}
+
+export class Hops {
+  readonly #setup: HopsSetup
+  readonly #ambient: Ambient
+  readonly #breakers = new Map<string, Guarded>()
+  readonly #bulkheads = new Map<string, Bulkhead>()
+  readonly #budgets = new Map<string, RetryBudget>()
+  readonly #watches = new Map<string, SlowWatch>()
+  readonly #fraud: AdaptiveTimeout
+
+  constructor(setup: HopsSetup) {
+    this.#setup = setup
+    const { clock, random, settings } = setup
+    this.#ambient = { clock, random: random.fork('policies'), on: (event) => this.#heard(event) }
+    this.#fraud = new AdaptiveTimeout(this.#ambient, { name: 'fraud', floorMs: settings.fraudFloorMs, ceilingMs: settings.fraudTimeoutMs, frozen: () => (this.#breakers.get('fraud')?.breaker.state ?? 'closed') !== 'closed' })
+  }
+
+  /** What fraud is given: enough for all but one answer in a thousand, within its floor and its ceiling. */
+  get fraudTimeoutMs(): number {
+    return this.#setup.settings.guarded ? this.#fraud.ms : this.#setup.settings.fraudTimeoutMs
+  }
+
+  /** One operation on a bank that may be retried: ask it before each repeat, and end it. */
+  budgeted(service: string): BudgetedCall {
+    let budget = this.#budgets.get(service)
+    if (!budget) this.#budgets.set(service, (budget = new RetryBudget(this.#ambient, { name: service })))
+    return budget.enter()
+  }
+
+  /** Waits for a place for `waitMs` at most. */
+  async enter(call: HopCall, waitMs: number): Promise<Pass | Refusal> {
+    const { clock, settings } = this.#setup
+    if (!settings.guarded) return this.#pass(call, undefined, undefined)
+    const bulkhead = this.#bulkhead(call)
+    const priority = PRIORITY[call.priority]
+    const now = clock.monotonic()
+    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, undefined, now))
+    if (typeof place === 'string') return this.#refuse(call, 'bulkhead', 'too many are under way', bulkhead.retryAfterMs)
+    const guarded = this.#breaker(call)
+    const leave = guarded?.breaker.enter()
+    if (guarded && !leave) {
+      place.end('ignored', 0)
+      const { breaker } = guarded
+      return this.#refuse(call, 'breaker', `${call.service} is ${breaker.state === 'closed' ? 'coming back' : 'down'}`, breaker.retryAfterMs)
+    }
+    return this.#pass(call, place, leave)
+  }
+
+  /** The same in one: a call that was refused failed, and was never sent. */
+  async call(call: HopCall, request: HttpRequest, timeoutMs: number, bankKey?: string): Promise<Outcome<HttpResponse>> {
+    const started = this.#setup.clock.monotonic()
+    const pass = await this.enter(call, timeoutMs / 2)
+    if ('refused' in pass) return { kind: 'failed', error: new ResilError('REFUSED_HERE', pass.refused) }
+    return pass.call(request, Math.max(1, timeoutMs - (this.#setup.clock.monotonic() - started)), bankKey)
+  }
+
+  /** In the sweep's transaction: writes what changed, and reads what operators and the nodes beside wrote. Give the answer to `heed`. */
+  async tend(tx: Tx): Promise<BreakerRow[]> {
+    await this.#save(tx)
+    return tx.query<BreakerRow>('SELECT name, snapshot, forced, updated_at FROM breakers LIMIT :most', { most: BREAKERS_KEPT })
+  }
+
+  heed(rows: readonly BreakerRow[]): void {
+    for (const { name, snapshot, forced } of rows) {
+      const guarded = this.#named(name)
+      if (guarded.forced !== forced) {
+        guarded.forced = forced
+        if (forced === 'open') guarded.breaker.forceOpen()
+        else if (forced === 'disabled') guarded.breaker.disable()
+        else if (forced === 'metrics_only') guarded.breaker.metricsOnly()
+        else guarded.breaker.reset()
+      } else if (forced === null && snapshot !== null) guarded.breaker.restore(parseJson(snapshot))
+    }
+  }
+
+  /** The last word of this life. */
+  async save(): Promise<void> {
+    if ([...this.#breakers.values()].some(({ dirty }) => dirty)) await this.#setup.store.transaction('breakers', (tx) => this.#save(tx))
+  }
+
+  gauges(): Gauge[] {
+    const each = <T>(of: Map<string, T>, value: (one: T) => number) => [...of].map(([service, one]) => ({ labels: { service }, value: value(one) }))
+    const STATES: readonly string[] = ['closed', 'half-open', 'open', 'forced-open', 'disabled', 'metrics-only']
+    return [
+      { name: 'breaker_state', help: `state of a breaker: ${STATES.map((state, n) => `${n} ${state}`).join(', ')}`, series: each(this.#breakers, ({ breaker }) => STATES.indexOf(breaker.state)) },
+      { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.inFlight) },
+      { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.limit) },
+      { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#bulkheads, (bulkhead) => bulkhead.queued) },
+      { name: 'retry_budget_in_flight', help: 'calls that are repeats', series: each(this.#budgets, (budget) => budget.retrying) },
+    ]
+  }
+
+  async #save(tx: Tx): Promise<void> {
+    const now = this.#setup.clock.now()
+    for (const [name, guarded] of this.#breakers) {
+      if (!guarded.dirty) continue
+      guarded.dirty = false
+      if (guarded.forced !== null) continue
+      const snapshot: BreakerSnapshot = guarded.breaker.snapshot()
+      await tx.query('INSERT INTO breakers (name, snapshot, updated_at) VALUES (:name, :snapshot, :now) ON CONFLICT (name) DO UPDATE SET snapshot = :snapshot, updated_at = :now', { name, snapshot: JSON.stringify(snapshot), now })
+    }
+  }
+
+  #pass(call: HopCall, place: PolicyPass | undefined, leave: PolicyPass | undefined): Pass {
+    let over = false
+    const end = (result: Result, elapsedMs: number) => {
+      if (over) return
+      over = true
+      place?.end(result, elapsedMs)
+      leave?.end(result, elapsedMs)
+    }
+    return {
+      call: (request, timeoutMs, bankKey) => this.#send(call, request, timeoutMs, bankKey, end),
+      leave: () => end('ignored', 0),
+    }
+  }
+
+  async #send(call: HopCall, request: HttpRequest, timeoutMs: number, bankKey: string | undefined, end: (result: Result, elapsedMs: number) => void): Promise<Outcome<HttpResponse>> {
+    const { clock, network, log } = this.#setup
+    const { payment, hop, service, attempt } = call
+    log.emit('hop.started', { payment, hop, service, attempt, timeoutMs: Math.floor(timeoutMs), bankKey: bankKey ?? null })
+    const start = clock.monotonic()
+    const outcome = await network.call(service, attempt > 1 ? { ...request, headers: { ...request.headers, [ATTEMPT_HEADER]: String(attempt) } } : request, { timeoutMs })
+    const ms = clock.monotonic() - start
+    const result = resultOf(outcome)
+    end(result, ms)
+    const detail = outcome.kind === 'ok' ? '' : outcome.error.code
+    log.emit('hop.ended', { payment, hop, service, attempt, outcome: outcome.kind, status: outcome.kind === 'ok' ? outcome.value.status : 0, detail, ms: Math.round(ms * 10) / 10 })
+    if (hop === 'fraud' && result === 'ok') this.#fraud.succeeded(ms)
+    else if (hop === 'fraud' && detail === 'TIMEOUT') this.#fraud.timedOut(timeoutMs)
+    if (hop === 'bank') this.#watch(service).record(ms)
+    return outcome
+  }
+
+  #refuse({ payment, hop, service, attempt }: HopCall, by: 'bulkhead' | 'breaker', refused: string, retryMs: number): Refusal {
+    this.#setup.log.emit('hop.refused', { payment, hop, service, attempt, by, retryMs: Math.ceil(retryMs) })
+    return { refused, retryMs: Math.ceil(retryMs) }
+  }
+
+  #breaker({ hop, service, scope }: HopCall): Guarded | undefined {
+    if (hop === 'lookup' || hop === 'void') return undefined
+    return this.#named(this.#setup.settings.breakerScope === 'merchant' && hop !== 'notify' ? `${service}/${scope}` : service)
+  }
+
+  #named(name: string): Guarded {
+    const known = this.#breakers.get(name)
+    if (known) return known
+    const { settings } = this.#setup
+    const { windowMs, slowMs, ...rest } = settings.breaker
+    if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)
+    const breaker = new Breaker(this.#ambient, { ...rest, name, window: { ms: windowMs }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
+    const made: Guarded = { breaker, dirty: false, forced: null }
+    this.#breakers.set(name, made)
+    return made
+  }
+
+  #bulkhead({ hop, service }: HopCall): Bulkhead {
+    const kind = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service
+    const known = this.#bulkheads.get(kind)
+    if (known) return known
+    const { bulkhead, lookupParallel, notifyParallel } = this.#setup.settings
+    const { floor, ceiling, profile: rows, queue } = bulkhead
+    const limit = kind !== service ? lookupParallel : hop === 'notify' ? notifyParallel : { floor, ceiling: profile(rows, ceiling) }
+    const made = new Bulkhead(this.#ambient, { name: kind, limit, queue })
+    this.#bulkheads.set(kind, made)
+    return made
+  }
+
+  #watch(service: string): SlowWatch {
+    let watch = this.#watches.get(service)
+    if (!watch) {
+      const { deadlineMs, reserveMs, commitMs } = this.#setup.settings
+      watch = new SlowWatch(deadlineMs - reserveMs - commitMs, (warning) => this.#setup.log.emit('dependency.warned', { service, ...warning }))
+      this.#watches.set(service, watch)
+    }
+    return watch
+  }
+
+  #heard({ type, policy, ...fields }: PolicyEvent): void {
+    if (type.startsWith('breaker.') && type !== 'breaker.rejected') {
+      const guarded = this.#breakers.get(policy)
+      if (guarded) guarded.dirty = true
+    }
+    if (SAID.test(type)) this.#setup.log.emit(type, { service: policy, ...fields })
+  }
+}
+
+/** What an outcome says of the service. What a client did wrong, and what it may not have, says nothing. */
+function resultOf(outcome: Outcome<HttpResponse>): Result {
+  if (outcome.kind !== 'ok') return outcome.error.code === 'ABORTED' ? 'ignored' : 'failure'
+  const { status, body } = outcome.value
+  if (status >= 500 || status === 408) return 'failure'
+  if (status >= 400) return 'ignored'
+  return status < 300 && body !== '' && parseJson(body) === undefined ? 'failure' : 'ok' // a page in the place of an answer
+}
