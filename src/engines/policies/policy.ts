@@ -131,18 +131,18 @@ export class Policy {
     if (signal?.aborted) return refuse('CALLER_LEFT', 0, asOutcome)
     if (deadlineAt <= now || deadlineAt - now < this.#minStartMs) return refuse('DEADLINE_TOO_SHORT', 0, asOutcome)
 
+    /** Given by the queue; whom the bulkhead has admitted at once has none. */
     let place: Pass | undefined
-    if (bulkhead !== undefined) {
-      place = bulkhead.tryEnter(call.priority, now)
-      if (place === undefined) {
-        const entry = bulkhead.hasQueue ? await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now) : 'full'
-        if (typeof entry === 'string') return refuse(CODE_OF[entry], entry === 'full' || entry === 'shed' ? bulkhead.retryAfterMs : 0, asOutcome)
-        place = entry
-        now = this.#clock.monotonic()
-      }
+    if (bulkhead !== undefined && !bulkhead.admit(call.priority, now)) {
+      const entry = bulkhead.hasQueue ? await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now) : 'full'
+      if (typeof entry === 'string') return refuse(CODE_OF[entry], entry === 'full' || entry === 'shed' ? bulkhead.retryAfterMs : 0, asOutcome)
+      place = entry
+      now = this.#clock.monotonic()
     }
     const enteredAt = now
-    const budgeted = this.#budget?.enter()
+    const budget = this.#budget
+    budget?.begin()
+    let repeats = false
     let result: Result = 'ignored'
     /** How the last attempt ended, once one has gone wrong. */
     let last: Failed | undefined
@@ -190,7 +190,8 @@ export class Policy {
         last = { answer, thrown, cut: cut !== undefined, verdict, pushbackMs: typeof judged === 'string' ? undefined : judged.pushbackMs }
         if (verdict === 'unknown') doubt = last
         const delayMs = left ? 'final' : this.#delayMs(last, number, call.idempotent === true, deadlineAt - now)
-        if (typeof delayMs !== 'number' || budgeted?.retry() === false) {
+        repeats ||= typeof delayMs === 'number' && budget?.take() === true
+        if (typeof delayMs !== 'number' || (budget !== undefined && !repeats)) {
           this.#gaveUp(typeof delayMs === 'number' ? 'budget' : delayMs, number, last)
           return settle(verdict === 'declined' ? last : (doubt ?? last), asOutcome)
         }
@@ -200,8 +201,9 @@ export class Policy {
         now = this.#clock.monotonic()
       }
     } finally {
-      place?.end(result, now - enteredAt)
-      budgeted?.end()
+      if (place !== undefined) place.end(result, now - enteredAt)
+      else bulkhead?.leave(result, now - enteredAt)
+      budget?.end(repeats)
     }
   }
 
