@@ -22,7 +22,7 @@ export interface BreakerOptions {
   name?: string
   /** What is looked at: the last `calls` (1 to 1024), or the last `ms`. Default the last 30 s. */
   window?: { calls: number } | { ms: number }
-  /** It never opens on less than this many calls in the window. Default 20. */
+  /** It never opens on less than this many calls in the window. Default 20, or all of a smaller window. */
   minimumCalls?: number
   /** It opens when this share of the calls failed, (0, 1]. Default 0.9: while half of the calls succeed a bulkhead serves users better than a breaker. */
   failureRate?: number
@@ -342,23 +342,22 @@ const complete = new WeakSet<object>()
 /** Options with their defaults, checked. What comes from here can be given to many breakers, which then share it. Throws INVALID_POLICY. */
 export function breakerSettings(options: BreakerOptions | Settings = {}): Settings {
   if (complete.has(options)) return options as Settings
+  const window = options.window ?? { ms: 30_000 }
   const settings: Settings = {
-    name: 'breaker',
-    window: { ms: 30_000 },
-    minimumCalls: 20,
-    failureRate: 0.9,
-    slowCallMs: Number.POSITIVE_INFINITY,
-    slowRate: 0.9,
-    openMs: 5000,
-    openGrowth: 1,
-    openCapMs: 60_000,
-    openJitter: 0.1,
-    probes: 5,
-    probeMs: 10_000,
-    rampMs: 2000,
-    ...options,
+    name: options.name ?? 'breaker',
+    window,
+    minimumCalls: options.minimumCalls ?? ('calls' in window ? Math.min(20, window.calls) : 20),
+    failureRate: options.failureRate ?? 0.9,
+    slowCallMs: options.slowCallMs ?? Number.POSITIVE_INFINITY,
+    slowRate: options.slowRate ?? 0.9,
+    openMs: options.openMs ?? 5000,
+    openGrowth: options.openGrowth ?? 1,
+    openCapMs: options.openCapMs ?? 60_000,
+    openJitter: options.openJitter ?? 0.1,
+    probes: options.probes ?? 5,
+    probeMs: options.probeMs ?? 10_000,
+    rampMs: options.rampMs ?? 2000,
   }
-  const { window } = settings
   if ('calls' in window) {
     checkRange('window.calls', window.calls, 1, MOST_COUNTED)
     if (settings.minimumCalls > window.calls) throw new ResilError('INVALID_POLICY', `minimumCalls is ${settings.minimumCalls}, and the window holds ${window.calls} calls`, 'a window must hold at least minimumCalls')
