@@ -32,7 +32,7 @@ export interface BulkheadOptions {
   name?: string
   /** Calls in flight: a number, a profile, or found within bounds. Default `{ floor: 10, ceiling: 100 }`. */
   limit?: number | Profile | FoundLimit
-  /** So many may wait, 0 to 100,000. Default 0. */
+  /** So many may wait, 0 to 100,000. Default 10: arrivals come in bursts, and without it one in a hundred would be turned away when all is well. */
   queue?: number
 }
 
@@ -69,7 +69,7 @@ export class Bulkhead {
   #inFlight = 0
   #queued = 0
 
-  constructor(ambient: Ambient, { name = 'bulkhead', limit = {}, queue = 0 }: BulkheadOptions = {}) {
+  constructor(ambient: Ambient, { name = 'bulkhead', limit = {}, queue = 10 }: BulkheadOptions = {}) {
     this.#ambient = ambient
     this.name = name
     const found = typeof limit === 'object' ? limit : undefined
@@ -97,11 +97,6 @@ export class Bulkhead {
     return this.#queued
   }
 
-  /** Whether `enter` can be of use where `tryEnter` said no. */
-  get hasQueue(): boolean {
-    return this.#queue > 0
-  }
-
   /** About how long until places free: the median of a call, where it is known. */
   get retryAfterMs(): number {
     return this.#little?.p50Ms ? Math.ceil(this.#little.p50Ms) : UNKNOWN_RETRY_MS
@@ -109,15 +104,15 @@ export class Bulkhead {
 
   /** A place now, or undefined. `now` spares a reading of the clock (monotonic ms). */
   tryEnter(priority: Priority = 'normal', now?: number): Pass | undefined {
-    return this.admit(priority, now) ? new Place(this) : undefined
+    if (this.admit(priority, now)) return new Place(this)
+    this.#say('full', priority)
+    return undefined
   }
 
-  /** `tryEnter` without the pass, for the kernel: whoever gets true calls `leave`, exactly once. */
+  /** `tryEnter` without the pass and the event, for the kernel: whoever gets true calls `leave`, exactly once; whoever gets false may `wait`. */
   admit(priority: Priority = 'normal', now?: number): boolean {
     if (this.#changes) this.#arrived(now)
-    if (this.#take(priority)) return true
-    if (!this.hasQueue) this.#say('full', priority)
-    return false
+    return this.#take(priority)
   }
 
   /**
@@ -129,7 +124,7 @@ export class Bulkhead {
     return this.wait(deadlineAt, priority, signal, now)
   }
 
-  /** The same for a caller whom `tryEnter` has just refused: it has been counted. */
+  /** The same for a caller whom `admit` has just refused: it has been counted. */
   wait(deadlineAt: number, priority: Priority, signal: AbortSignal | undefined, now: number): Promise<Pass | BulkheadRejection> {
     if (signal?.aborted) return Promise.resolve(this.#say('aborted', priority))
     if (this.#take(priority)) return Promise.resolve(new Place(this))

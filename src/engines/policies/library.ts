@@ -28,7 +28,10 @@ import { RetryBudget } from './retry-budget.ts'
 const clock = new SystemClock()
 const random = Random.system()
 
+const machine: Ambient = { clock, random }
+
 function around(given: Partial<Ambient>): Ambient {
+  if (!given.clock && !given.random && !given.on) return machine
   return { clock: given.clock ?? clock, random: given.random ?? random, on: given.on }
 }
 

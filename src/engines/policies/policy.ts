@@ -134,7 +134,7 @@ export class Policy {
     /** Given by the queue; whom the bulkhead has admitted at once has none. */
     let place: Pass | undefined
     if (bulkhead !== undefined && !bulkhead.admit(call.priority, now)) {
-      const entry = bulkhead.hasQueue ? await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now) : 'full'
+      const entry = await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now)
       if (typeof entry === 'string') return refuse(CODE_OF[entry], entry === 'full' || entry === 'shed' ? bulkhead.retryAfterMs : 0, asOutcome)
       place = entry
       now = this.#clock.monotonic()

@@ -132,7 +132,7 @@ describe('P5 ten calls at once that would all go well, and room for one', () => 
   test('count as one call for ours', async () => {
     const around = ours()
     const breaker = library.breaker({ ...around, window: { calls: 10 }, minimumCalls: 1, failureRate: 0.1 })
-    const policy = library.policy({ ...around, breaker, bulkhead: library.bulkhead({ ...around, limit: 1 }) })
+    const policy = library.policy({ ...around, breaker, bulkhead: library.bulkhead({ ...around, limit: 1, queue: 0 }) })
     await around.clock.run(Promise.allSettled(Array.from({ length: 10 }, () => policy.run(() => around.clock.sleep(10)))))
     expect(breaker.state).toBe('closed')
     expect(breaker.metrics()).toEqual({ calls: 1, failures: 0, slow: 0 })

@@ -242,7 +242,7 @@ export const rules: Rule[] = [
   ['B7 a full bulkhead, a decline and a caller who left are nothing to the breaker', async (lib) => {
     const around = world(lib)
     const breaker = lib.breaker({ ...around, window: { calls: 10 }, minimumCalls: 2, failureRate: 0.1 })
-    const bulkhead = lib.bulkhead({ ...around, limit: 1 })
+    const bulkhead = lib.bulkhead({ ...around, limit: 1, queue: 0 })
     const policy = lib.policy({ ...around, breaker, bulkhead, judgeAnswer: (status: number) => lib.judgeStatus(status) })
     const running = policy.run(() => around.clock.sleep(100).then(() => 200))
     for (let n = 0; n < 50; n++) expect((await thrownBy(policy.run(async () => 200))).code).toBe('BULKHEAD_FULL')
@@ -253,7 +253,7 @@ export const rules: Rule[] = [
   }],
   ['K1 what is full or open for one service is not for another', async (lib) => {
     const around = world(lib)
-    const [fraud, bank] = [lib.policy({ ...around, bulkhead: lib.bulkhead({ ...around, limit: 1 }) }), lib.policy({ ...around, bulkhead: lib.bulkhead({ ...around, limit: 1 }) })]
+    const [fraud, bank] = [lib.policy({ ...around, bulkhead: lib.bulkhead({ ...around, limit: 1, queue: 0 }) }), lib.policy({ ...around, bulkhead: lib.bulkhead({ ...around, limit: 1, queue: 0 }) })]
     void fraud.run(hangs)
     expect((await thrownBy(fraud.run(async () => 1))).code).toBe('BULKHEAD_FULL')
     expect(await bank.run(async () => 1)).toBe(1)
@@ -315,7 +315,7 @@ export const rules: Rule[] = [
   }],
   ['work that throws before its first await is an attempt like any other', async (lib) => {
     const around = world(lib)
-    const bulkhead = lib.bulkhead({ ...around, limit: 1 })
+    const bulkhead = lib.bulkhead({ ...around, limit: 1, queue: 0 })
     for (const attemptMs of [50, Number.POSITIVE_INFINITY]) {
       const policy = lib.policy({ ...around, bulkhead, attemptMs })
       expect((await thrownBy(policy.run(() => { throw refused() }))).code).toBe('ECONNREFUSED')
