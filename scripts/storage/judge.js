@@ -1,0 +1,102 @@
+// Recovers what a cut left, with a sound engine on a sound disk against the bank as it then was, and judges.
+//
+// | word     | what it says |
+// |----------|--------------|
+// | refused  | the file does not open, or its ledger or anchor is broken |
+// | lost     | a client was given an answer about a payment that is not there, or stands otherwise |
+// | orphan   | the bank holds a charge that the recovered engine does not know as succeeded |
+// | doubled  | the bank holds two standing charges for one order |
+// | lied     | a client was told charged or not charged, and the bank knows better |
+// | changed  | the key of a final answer gets another one |
+// | restless | a payment does not come to rest, or its success is not notified |
+// | broke    | the engine threw something else than what a disk in trouble may make it throw |
+import { VirtualClock } from '../../dist/clock.js'
+import { verify } from '../../dist/engines/payment/ledger.js'
+import { begin, pay } from './life.js'
+
+/** Virtual ms between the cut and the life that recovers. */
+const DOWN_MS = 2000
+/** Virtual ms within which everything must rest: the settle time, a lease, some backoffs, and much more. */
+const REST_MS = 600_000
+const AT_REST = ['succeeded', 'declined', 'released', 'voided', 'review']
+/** A client that asks again gets its final answer within so many tries. */
+const TRIES = 60
+
+/** `orders` are those whose clients ask again; `life` has not been lived yet. Answers `word: what` for each violation. */
+export async function judge({ db, world, life, orders }) {
+  const found = world.complaints.map((complaint) => `broke: ${complaint}`)
+  const clock = new VirtualClock(world.now + DOWN_MS)
+  const ask = (service, request) => world.hear({ at: clock.now(), ask: service, request })
+  const say = (message) => world.hear({ at: clock.now(), ...message })
+  await clock.run(recover(), { untilMs: 2 * REST_MS }).catch((error) => found.push(`refused: ${error.code ?? error.stack}`))
+  return found
+
+  async function recover() {
+    const { store, handle, stop } = await begin({ db, clock, life, ask, complain: (what) => found.push(`broke: ${what}`) })
+    try {
+      await rest(handle)
+      for (const [order, told] of world.told) await remembers(handle, order, told)
+      for (const { reference, amount } of world.bank.ledger.charges.filter(({ status }) => status === 'succeeded')) {
+        if ((await look(handle, reference))?.state !== 'succeeded') found.push(`orphan: ${reference} of ${amount}`)
+      }
+      const asked = orders.filter((order) => world.told.has(order))
+      for (const order of asked) {
+        const before = world.told.get(order).final
+        await pay({ handle, clock, say, order, tries: TRIES })
+        const { final } = world.told.get(order)
+        if (!final) found.push(`restless: ${order} has no final answer`)
+        else if (before && (before.status !== final.status || before.body !== final.body)) found.push(`changed: ${order} was told ${before.status} ${before.body}, then ${final.status} ${final.body}`)
+      }
+      await rest(handle)
+      for (const [order, { final }] of world.told) {
+        const standing = world.charges(order).length
+        if (standing > 1) found.push(`doubled: ${order} was charged ${standing} times`)
+        if (final?.status === 201 && standing === 0) found.push(`lied: ${order} was told charged and is not`)
+        if (final?.status === 402 && standing > 0) found.push(`lied: ${order} was told declined and is charged`)
+      }
+      const charged = world.bank.ledger.charges.filter(({ status }) => status === 'succeeded').length
+      const { entries } = await store.transaction('verify', verify)
+      if (entries !== 2 * charged) found.push(`lost: the ledger has ${entries} entries for ${charged} charges`)
+    } finally {
+      await stop()
+      await store.close()
+    }
+  }
+
+  /** Until every payment rests and every success was notified. */
+  async function rest(handle) {
+    for (const until = clock.monotonic() + REST_MS; ; await clock.sleep(500)) {
+      const restless = []
+      for (const order of world.told.keys()) {
+        for (const { state, payment_id } of await paymentsOf(handle, order)) {
+          if (!AT_REST.includes(state) || (state === 'succeeded' && !world.notified(payment_id))) restless.push(`${order} is ${state}`)
+        }
+      }
+      if (restless.length === 0) return
+      if (clock.monotonic() < until) continue
+      found.push(...restless.map((what) => `restless: ${what}`))
+      return
+    }
+  }
+
+  /** What its client was told last still holds. A client that waits has been told nothing that must. */
+  async function remembers(handle, order, { last, waiting }) {
+    if (!last) return
+    const { payment_id, charge_state } = JSON.parse(last.body)
+    const known = (await paymentsOf(handle, order)).find((payment) => payment.payment_id === payment_id)
+    if (payment_id !== undefined && !known) found.push(`lost: ${order} was told ${last.status} about ${payment_id}, which is gone`)
+    if (last.status === 201 && known && known.charge_state !== 'charged') found.push(`lost: ${order} was told charged, ${payment_id} is ${known.state}`)
+    if (last.status === 402 && known && known.state !== 'declined') found.push(`lost: ${order} was told declined, ${payment_id} is ${known.state}`)
+    if (charge_state === 'none' && !waiting && world.charges(order).length > 0) found.push(`lied: ${order} was told not charged and is`)
+  }
+
+  async function paymentsOf(handle, order) {
+    const { status, body } = await handle({ method: 'GET', path: `/v1/payments?order=${order}`, headers: {}, body: '' })
+    return status === 200 ? JSON.parse(body).payments : []
+  }
+
+  async function look(handle, id) {
+    const { status, body } = await handle({ method: 'GET', path: `/v1/payments/${id}`, headers: {}, body: '' })
+    return status === 200 ? JSON.parse(body) : undefined
+  }
+}
