@@ -20,6 +20,10 @@ import { World } from './world.js'
 const DB = 'payments.db'
 const DRIVER = fileURLToPath(new URL('driver.js', import.meta.url))
 const UNHURT = { kind: 'none', from: 0, times: 0 }
+/** Lives of one process. */
+const LIVES = 50
+/** Operations from which the second death of `killTwice` is drawn; a recovery has some dozens, and then what its clients ask again. */
+const RECOVERY_OPERATIONS = 80
 /** Chances that the model `subset` is given at each point. */
 const SUBSETS = 3
 
@@ -28,7 +32,7 @@ const SUBSETS = 3
  * `full` and `fullForGood` strike only operations that need space.
  */
 export const FAULTS = {
-  kill: { kind: 'kill', times: 1, tries: 60 },
+  kill: { kind: 'kill', times: 1, tries: 60, closes: true },
   eio: { kind: 'eio', times: 1, tries: 60, closes: true },
   eioForGood: { kind: 'eio', times: Number.MAX_SAFE_INTEGER, tries: 5, closes: false },
   full: { kind: 'enospc', times: 20, tries: 60, closes: true },
@@ -39,10 +43,10 @@ export class Bench {
   #folder
   #shim
   #variant
-  #drivers = new Map()
+  #driver
   #templates = new Map()
   #traces = new Map()
-  /** Images that were judged already, by what is in them and what the world knew: many cuts leave the same. */
+  /** Images that were judged, by what is in them and what the world knew. */
   #judged = new Map()
   #serial = 0
 
@@ -54,89 +58,118 @@ export class Bench {
     buildShim(this.#shim)
   }
 
-  /** One life without a cut: what is to be cut. `operations` includes the marks. */
+  /** One life without a cut: what is to be cut. */
   async trace(script) {
-    if (this.#traces.has(script)) return this.#traces.get(script)
+    if (!this.#traces.has(script)) this.#traces.set(script, await this.#trace(script, { ...UNHURT, tries: 60, closes: true }))
+    return this.#traces.get(script)
+  }
+
+  async #trace(script, fault) {
     const { folder, messages } = await this.#begin(script)
     const before = filesOf(folder)
-    const log = join(this.#folder, `${script}.log`)
+    const log = join(this.#folder, `log-${this.#serial++}`)
     const driver = new Driver(this.#shim, this.#variant, log)
     const world = await worldOf(messages)
-    const heard = await driver.live(this.#job(script, folder, { ...UNHURT, tries: 60, closes: true }, world), world)
+    await driver.live(this.#job(script, folder, fault, world), world)
     await driver.end()
     const operations = readLog(log, folder)
     const disk = new Disk(before, operations)
     const found = disk.image('kept', operations.length, Random.seeded(0))
     for (const [name, bytes] of filesOf(folder)) if (!found.get(name)?.equals(bytes)) throw new Error(`the order log does not tell all that happened to ${name}`)
-    const said = operations.filter(({ kind }) => kind === 'mark').map(({ data }) => JSON.parse(data.toString()))
-    const trace = { operations, disk, messages, said, heard }
-    this.#traces.set(script, trace)
-    return trace
+    rmSync(folder, { recursive: true })
+    rmSync(log)
+    return { operations, disk, messages }
   }
 
-  /** Cuts the operation number `at` (marks are none) of the script. */
+  /** Cuts at the operation number `at` (marks are none) of the script, in a way of FAULTS. */
   async strike(script, fault, at) {
+    const { kind, times, tries, closes } = FAULTS[fault]
     const { folder, messages } = await this.#begin(script)
     const world = await worldOf(messages)
-    const { kind, times, tries, closes } = FAULTS[fault]
-    const driver = this.#driver(fault)
-    const job = this.#job(script, folder, { kind, from: at, times, tries, closes }, world)
     // A disk that failed has no process that could still hold it: what is judged is a copy without its shared memory.
     let left = folder
-    const heard = await driver.live(job, world, () => {
+    const { gone } = await (await this.#living()).live(this.#job(script, folder, { kind, from: at, times, tries, closes }, world), world, () => {
       left = `${folder}-left`
       put(left, filesOf(folder))
     })
-    const struck = kind === 'kill' ? heard.gone : !heard.gone
-    const acknowledged = world.acknowledged
-    const violations = struck ? await judge({ db: join(left, DB), world, life: SCRIPTS[script].life + 1, orders: ordersOf(script) }) : [`broke: ${kind === 'kill' ? 'it was not killed' : 'it died'}`]
+    const result = await this.#judge(script, left, world)
+    if (gone !== (kind === 'kill')) result.violations.push(`broke: it ${gone ? 'died' : 'was not killed'}`)
     for (const each of new Set([folder, left])) rmSync(each, { recursive: true, force: true })
-    return { violations, acknowledged, images: 0 }
+    return result
+  }
+
+  /** Kills the life at one operation, and the life that recovers at another, unless it ends before: `outlived`. */
+  async killTwice(script, at) {
+    const { folder, messages } = await this.#begin(script)
+    const world = await worldOf(messages)
+    const kill = { kind: 'kill', times: 1, tries: 60, closes: true }
+    await (await this.#living()).live(this.#job(script, folder, { ...kill, from: at }, world), world)
+    const second = `${script} again`
+    const from = Random.seeded(`${script} ${at}`).int(0, RECOVERY_OPERATIONS)
+    const { gone } = await (await this.#living()).live(this.#job(second, folder, { ...kill, from }, world), world)
+    const result = await this.#judge(second, folder, world)
+    rmSync(folder, { recursive: true })
+    return { ...result, outlived: !gone }
   }
 
   /** Cuts the power after the first `prefix` operations and marks of the script's trace, by every model. */
   async powerCut(script, prefix) {
     const { disk, operations, messages } = await this.trace(script)
-    const said = operations.slice(0, prefix).filter(({ kind }) => kind === 'mark').map(({ data }) => JSON.parse(data.toString()))
     const results = []
     for (const model of MODELS) {
       if (!disk.applies(model, prefix)) continue
       for (let n = 0; n < (model === 'subset' ? SUBSETS : 1); n++) {
         const files = disk.image(model, prefix, Random.seeded(`${script} ${prefix} ${model} ${n}`))
-        const hash = createHash('sha1').update(`${script} ${said.length}`)
-        for (const [name, bytes] of files) hash.update(`${name} ${bytes.length} `).update(bytes)
-        const id = hash.digest('hex')
-        const known = this.#judged.get(id)
-        const result = known ?? (await this.#judgeImage(script, files, [...messages, ...said]))
-        this.#judged.set(id, result)
-        results.push({ ...result, model, anew: !known })
+        results.push({ ...(await this.#judgeImage(script, files, [...messages, ...saidIn(operations.slice(0, prefix))])), model })
       }
     }
     return results
   }
 
-  async #judgeImage(script, files, messages) {
-    const world = await worldOf(messages)
-    const folder = join(this.#folder, `image-${this.#serial++}`)
-    put(folder, files)
+  /** Lets the fsync that is operation number `at` fail, and then cuts the power after each message that follows, when nothing unsynced is kept. */
+  async forgottenSync(script, at) {
+    const { disk, operations, messages } = await this.#trace(script, { kind: 'eio', from: at, times: 1, tries: 60, closes: true })
+    const failed = operations.findIndex(({ struck }) => struck)
+    const results = []
+    for (let prefix = failed + 2; prefix <= operations.length; prefix++) {
+      if (operations[prefix - 1].kind !== 'mark') continue
+      const files = disk.image('synced', prefix, Random.seeded(0))
+      results.push({ ...(await this.#judgeImage(script, files, [...messages, ...saidIn(operations.slice(0, prefix))])), model: 'forgotten' })
+    }
+    return results
+  }
+
+  async #judge(script, folder, world) {
     const acknowledged = world.acknowledged
     const violations = await judge({ db: join(folder, DB), world, life: SCRIPTS[script].life + 1, orders: ordersOf(script) })
-    rmSync(folder, { recursive: true })
     return { violations, acknowledged }
   }
 
+  /** Many cuts leave the same: `anew` when this one did not. */
+  async #judgeImage(script, files, messages) {
+    const hash = createHash('sha1').update(`${script} ${messages.length}`)
+    for (const [name, bytes] of files) hash.update(`${name} ${bytes.length} `).update(bytes)
+    const id = hash.digest('hex')
+    const known = this.#judged.get(id)
+    if (known) return { ...known, anew: false }
+    const folder = join(this.#folder, `image-${this.#serial++}`)
+    put(folder, files)
+    const result = await this.#judge(script, folder, await worldOf(messages))
+    rmSync(folder, { recursive: true })
+    this.#judged.set(id, result)
+    return { ...result, anew: true }
+  }
+
   async close() {
-    for (const driver of this.#drivers.values()) await driver.end()
+    await this.#driver?.end()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  /** A process is used again as long as it lives. */
-  #driver(fault) {
-    const known = this.#drivers.get('driver')
-    if (known && !known.gone) return known
-    const driver = new Driver(this.#shim, this.#variant)
-    this.#drivers.set('driver', driver)
-    return driver
+  /** A process is used again as long as it lives, but not for ever: a life that was left open stays in its memory. */
+  async #living() {
+    if (this.#driver?.lives === LIVES) await this.#driver.end()
+    if (!this.#driver || this.#driver.gone) this.#driver = new Driver(this.#shim, this.#variant)
+    return this.#driver
   }
 
   #job(script, folder, { kind, from, times, tries, closes }, world) {
@@ -173,6 +206,7 @@ class Driver {
   #child
   #lines
   gone = false
+  lives = 0
 
   constructor(shim, variant, log) {
     const env = { ...process.env, LD_PRELOAD: shim, ...(log && { RESIL_STORAGE_LOG: log }) }
@@ -185,6 +219,7 @@ class Driver {
   async live(job, world, done = () => {}) {
     const messages = []
     this.#tell(job)
+    this.lives++
     for (;;) {
       const { value: line, done: ended } = await this.#lines.next()
       if (ended) {
@@ -205,6 +240,7 @@ class Driver {
 
   async end() {
     if (this.gone) return
+    this.gone = true
     this.#child.stdio[3].end()
     await once(this.#child, 'exit')
   }
@@ -213,6 +249,8 @@ class Driver {
     this.#child.stdio[3].write(`${JSON.stringify(message)}\n`)
   }
 }
+
+const saidIn = (operations) => operations.filter(({ kind }) => kind === 'mark').map(({ data }) => JSON.parse(data.toString()))
 
 async function worldOf(messages) {
   const world = new World()

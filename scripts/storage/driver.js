@@ -66,16 +66,16 @@ async function live({ db, folder, script, epoch, fault, tries, closes }) {
       await served.anchor(run)
     }
   }
-  const close = async () => {
+  if (served && closes) {
     await run(served.stop())
     await served.anchor(run)
     await run(served.store.close())
   }
-  if (served && closes) await close()
   say({ done: true })
   receive()
   arm(folder)
-  if (served && !closes) await close().catch(() => {}) // its disk had failed; nobody looks at this file any more
 }
+
+process.on('unhandledRejection', (error) => writeSync(CHANNEL, `${JSON.stringify({ complaint: `nobody handled ${error?.code ?? error}` })}\n`))
 
 for (let job = receive(); job; job = receive()) await live(job)

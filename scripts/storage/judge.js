@@ -3,6 +3,7 @@
 // | word     | what it says |
 // |----------|--------------|
 // | refused  | the file does not open, or its ledger or anchor is broken |
+// | unwritten | the bank was asked to charge, and the file does not say so: the intent was not durable |
 // | lost     | a client was given an answer about a payment that is not there, or stands otherwise |
 // | orphan   | the bank holds a charge that the recovered engine does not know as succeeded |
 // | doubled  | the bank holds two standing charges for one order |
@@ -32,7 +33,7 @@ export async function judge({ db, world, life, orders }) {
   return found
 
   async function recover() {
-    const { store, handle, stop } = await begin({ db, clock, life, ask, complain: (what) => found.push(`broke: ${what}`) })
+    const { store, handle, stop } = await begin({ db, clock, life, ask, look: intents, complain: (what) => found.push(`broke: ${what}`) })
     try {
       await rest(handle)
       for (const [order, told] of world.told) await remembers(handle, order, told)
@@ -63,20 +64,25 @@ export async function judge({ db, world, life, orders }) {
     }
   }
 
+  /** Every charge request was written down before it left. */
+  async function intents(tx) {
+    const rows = await tx.query('SELECT bank_key FROM attempts')
+    const written = new Set(rows.map(({ bank_key }) => bank_key))
+    for (const key of world.keys) if (!written.has(key)) found.push(`unwritten: ${key}`)
+  }
+
   /** Until every payment rests and every success was notified. */
   async function rest(handle) {
-    for (const until = clock.monotonic() + REST_MS; ; await clock.sleep(500)) {
-      const restless = []
-      for (const order of world.told.keys()) {
-        for (const { state, payment_id } of await paymentsOf(handle, order)) {
-          if (!AT_REST.includes(state) || (state === 'succeeded' && !world.notified(payment_id))) restless.push(`${order} is ${state}`)
-        }
+    const restless = new Map([...world.told.keys()].map((order) => [order, 'asked for']))
+    for (const until = clock.monotonic() + REST_MS; clock.monotonic() < until; await clock.sleep(1000)) {
+      for (const order of restless.keys()) {
+        const moving = (await paymentsOf(handle, order)).find(({ state, payment_id }) => !AT_REST.includes(state) || (state === 'succeeded' && !world.notified(payment_id)))
+        if (moving) restless.set(order, moving.state)
+        else restless.delete(order)
       }
-      if (restless.length === 0) return
-      if (clock.monotonic() < until) continue
-      found.push(...restless.map((what) => `restless: ${what}`))
-      return
+      if (restless.size === 0) return
     }
+    for (const [order, state] of restless) found.push(`restless: ${order} is ${state}`)
   }
 
   /** What its client was told last still holds. A client that waits has been told nothing that must. */

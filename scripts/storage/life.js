@@ -14,11 +14,11 @@ export const NODE = 'storage'
 
 /**
  * `ask(service, request)` carries a request to the world; its answer comes after `latencyMs()`, half of which passes before the request arrives.
- * Throws what the store refuses, before a byte is written.
+ * `look` is given the file as it was found. Throws what the store refuses, before a byte is written.
  */
-export async function begin({ db, clock, life, ask, latencyMs = () => 0, openSqlite = referenceStore, createEngine = referenceEngine, complain }) {
+export async function begin({ db, clock, life, ask, latencyMs = () => 0, openSqlite = referenceStore, createEngine = referenceEngine, complain, look = async () => {} }) {
   const random = Random.seeded(`life ${life}`)
-  await refuseUnsound(db, clock, random)
+  await refuseUnsound(db, clock, random, look)
   const store = await openSqlite(db, { clock, random: random.fork('store') })
   try {
     const engine = await createEngine({ clock, random, network: networkOf(ask, clock, latencyMs), store, log: silentLog, node: NODE, incarnation: life })
@@ -55,19 +55,23 @@ export async function begin({ db, clock, life, ask, latencyMs = () => 0, openSql
 }
 
 /** The looks of a start: through a connection that cannot write. */
-async function refuseUnsound(db, clock, random) {
-  if (!existsSync(db) || statSync(db).size === 0 || existsSync(`${db}-journal`)) return
+async function refuseUnsound(db, clock, random, look) {
+  if (!existsSync(db) || statSync(db).size === 0 || existsSync(`${db}-journal`)) return look(NOTHING)
   const store = await referenceStore(db, { clock, random: random.fork('check'), readOnly: true })
   try {
     const begun = await store.transaction('probe', (tx) => tx.query("SELECT name FROM sqlite_master WHERE name = 'ledger'"))
     await store.transaction('verify', async (tx) => {
       if (begun.length > 0) await verify(tx)
-      await new Anchor(`${db}${ANCHOR_SUFFIX}`, clock).check(begun.length > 0 ? tx : { query: async () => [] })
+      await new Anchor(`${db}${ANCHOR_SUFFIX}`, clock).check(begun.length > 0 ? tx : NOTHING)
+      await look(begun.length > 0 ? tx : NOTHING)
     })
   } finally {
     await store.close()
   }
 }
+
+/** What is not there holds no row. */
+const NOTHING = { query: async () => [] }
 
 function networkOf(ask, clock, latencyMs) {
   return {

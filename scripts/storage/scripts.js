@@ -34,8 +34,15 @@ export const SCRIPTS = {
   },
 }
 
+/** The life after one of these that was killed: its clients ask again, all at once, while it recovers. */
+for (const script of ['fresh', 'after']) SCRIPTS[`${script} again`] = { life: SCRIPTS[script].life + 1, phases: [{ atOnce: ordersOf(script) }] }
+
 /** The order is paid with a card that the bank declines. */
 export const isDeclined = (order) => order.endsWith('3')
 
 /** Orders whose clients ask again after a cut; those that only fill the log rest, and are looked at. */
-export const ordersOf = (script) => (script ? [...ordersOf(SCRIPTS[script].from), ...SCRIPTS[script].phases.flatMap(({ inTurn = [], atOnce = [] }) => [...inTurn, ...atOnce])] : [])
+export function ordersOf(script) {
+  if (!script) return []
+  const { from, phases } = SCRIPTS[script]
+  return [...ordersOf(from), ...phases.flatMap(({ inTurn = [], atOnce = [] }) => [...inTurn, ...atOnce])]
+}

@@ -14,6 +14,8 @@ export class World {
   now = 0
   /** By order: what its client was told last, and what it was told for good. */
   told = new Map()
+  /** Keys of the charge requests that the bank has heard. */
+  keys = new Set()
   /** What a life said of itself when it went wrong. */
   complaints = []
   #services
@@ -29,6 +31,7 @@ export class World {
   /** Takes a message; the answer is for the messages that ask. */
   async hear(message) {
     this.now = message.at
+    if (message.request?.path === '/v1/charges') this.keys.add(message.request.headers['idempotency-key'])
     if (message.ask) return this.#services[message.ask].handle(message.request).catch(({ code }) => ({ cut: code }))
     if (message.sent) this.#of(message.sent).waiting = true
     if (message.answered) {
