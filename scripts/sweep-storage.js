@@ -15,7 +15,7 @@ import { shimUnavailable } from './storage/shim.js'
 import { cutsOf, Figures, make, WAYS } from './storage/sweep.js'
 
 /** A planted bug is looked for at every so many operations. */
-const PLANT_EVERY = 2
+const PLANT_EVERY = 4
 /** Cuts that a worker is given at a time. */
 const BATCH = 10
 

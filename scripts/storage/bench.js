@@ -25,7 +25,7 @@ const LIVES = 50
 /** Operations from which the second death of `killTwice` is drawn; a recovery has some dozens, and then what its clients ask again. */
 const RECOVERY_OPERATIONS = 80
 /** Chances that the model `subset` is given at each point. */
-const SUBSETS = 3
+const SUBSETS = 2
 
 /**
  * How an operation may end. `tries` is what a client makes before it gives up; a life whose disk recovers goes on to its orderly end.
@@ -58,7 +58,7 @@ export class Bench {
     buildShim(this.#shim)
   }
 
-  /** One life without a cut: what is to be cut. */
+  /** One life without a cut: what is to be cut. @returns {Promise<{ operations: import('./disk.js').Operation[], disk: Disk, messages: object[] }>} `messages` led there */
   async trace(script) {
     if (!this.#traces.has(script)) this.#traces.set(script, await this.#trace(script, { ...UNHURT, tries: 60, closes: true }))
     return this.#traces.get(script)
@@ -126,13 +126,14 @@ export class Bench {
     return results
   }
 
-  /** Lets the fsync that is operation number `at` fail, and then cuts the power after each message that follows, when nothing unsynced is kept. */
+  /** Lets the fsync that is operation number `at` fail, and then cuts the power after each answer to a client and at the end, when nothing unsynced is kept. */
   async forgottenSync(script, at) {
     const { disk, operations, messages } = await this.#trace(script, { kind: 'eio', from: at, times: 1, tries: 60, closes: true })
     const failed = operations.findIndex(({ struck }) => struck)
     const results = []
     for (let prefix = failed + 2; prefix <= operations.length; prefix++) {
-      if (operations[prefix - 1].kind !== 'mark') continue
+      const [said] = saidIn(operations.slice(prefix - 1, prefix))
+      if (!said?.answered && !said?.done) continue
       const files = disk.image('synced', prefix, Random.seeded(0))
       results.push({ ...(await this.#judgeImage(script, files, [...messages, ...saidIn(operations.slice(0, prefix))])), model: 'forgotten' })
     }
@@ -142,7 +143,7 @@ export class Bench {
   async #judge(script, folder, world) {
     const acknowledged = world.acknowledged
     const violations = await judge({ db: join(folder, DB), world, life: SCRIPTS[script].life + 1, orders: ordersOf(script) })
-    return { violations, acknowledged }
+    return { violations, acknowledged, refused: world.refused }
   }
 
   /** Many cuts leave the same: `anew` when this one did not. */

@@ -35,10 +35,10 @@ export async function judge({ db, world, life, orders }) {
   async function recover() {
     const { store, handle, stop } = await begin({ db, clock, life, ask, look: intents, complain: (what) => found.push(`broke: ${what}`) })
     try {
-      await rest(handle)
-      for (const [order, told] of world.told) await remembers(handle, order, told)
+      const known = await rest(handle, [...world.told.keys()])
+      for (const [order, told] of world.told) remembers(known, order, told)
       for (const { reference, amount } of world.bank.ledger.charges.filter(({ status }) => status === 'succeeded')) {
-        if ((await look(handle, reference))?.state !== 'succeeded') found.push(`orphan: ${reference} of ${amount}`)
+        if (known.get(reference)?.state !== 'succeeded') found.push(`orphan: ${reference} of ${amount}`)
       }
       const asked = orders.filter((order) => world.told.has(order))
       for (const order of asked) {
@@ -48,7 +48,7 @@ export async function judge({ db, world, life, orders }) {
         if (!final) found.push(`restless: ${order} has no final answer`)
         else if (before && (before.status !== final.status || before.body !== final.body)) found.push(`changed: ${order} was told ${before.status} ${before.body}, then ${final.status} ${final.body}`)
       }
-      await rest(handle)
+      await rest(handle, asked)
       for (const [order, { final }] of world.told) {
         const standing = world.charges(order).length
         if (standing > 1) found.push(`doubled: ${order} was charged ${standing} times`)
@@ -71,38 +71,37 @@ export async function judge({ db, world, life, orders }) {
     for (const key of world.keys) if (!written.has(key)) found.push(`unwritten: ${key}`)
   }
 
-  /** Until every payment rests and every success was notified. */
-  async function rest(handle) {
-    const restless = new Map([...world.told.keys()].map((order) => [order, 'asked for']))
+  /** Waits until every payment of the orders rests and every success was notified; answers the payments by their ids. */
+  async function rest(handle, orders) {
+    const restless = new Map(orders.map((order) => [order, 'asked for']))
+    const known = new Map()
     for (const until = clock.monotonic() + REST_MS; clock.monotonic() < until; await clock.sleep(1000)) {
       for (const order of restless.keys()) {
-        const moving = (await paymentsOf(handle, order)).find(({ state, payment_id }) => !AT_REST.includes(state) || (state === 'succeeded' && !world.notified(payment_id)))
+        const payments = await paymentsOf(handle, order)
+        for (const payment of payments) known.set(payment.payment_id, payment)
+        const moving = payments.find(({ state, payment_id }) => !AT_REST.includes(state) || (state === 'succeeded' && !world.notified(payment_id)))
         if (moving) restless.set(order, moving.state)
         else restless.delete(order)
       }
-      if (restless.size === 0) return
+      if (restless.size === 0) return known
     }
     for (const [order, state] of restless) found.push(`restless: ${order} is ${state}`)
+    return known
   }
 
   /** What its client was told last still holds. A client that waits has been told nothing that must. */
-  async function remembers(handle, order, { last, waiting }) {
+  function remembers(known, order, { last, waiting }) {
     if (!last) return
     const { payment_id, charge_state } = JSON.parse(last.body)
-    const known = (await paymentsOf(handle, order)).find((payment) => payment.payment_id === payment_id)
-    if (payment_id !== undefined && !known) found.push(`lost: ${order} was told ${last.status} about ${payment_id}, which is gone`)
-    if (last.status === 201 && known && known.charge_state !== 'charged') found.push(`lost: ${order} was told charged, ${payment_id} is ${known.state}`)
-    if (last.status === 402 && known && known.state !== 'declined') found.push(`lost: ${order} was told declined, ${payment_id} is ${known.state}`)
+    const payment = known.get(payment_id)
+    if (payment_id !== undefined && !payment) found.push(`lost: ${order} was told ${last.status} about ${payment_id}, which is gone`)
+    if (last.status === 201 && payment && payment.charge_state !== 'charged') found.push(`lost: ${order} was told charged, ${payment_id} is ${payment.state}`)
+    if (last.status === 402 && payment && payment.state !== 'declined') found.push(`lost: ${order} was told declined, ${payment_id} is ${payment.state}`)
     if (charge_state === 'none' && !waiting && world.charges(order).length > 0) found.push(`lied: ${order} was told not charged and is`)
   }
 
   async function paymentsOf(handle, order) {
     const { status, body } = await handle({ method: 'GET', path: `/v1/payments?order=${order}`, headers: {}, body: '' })
     return status === 200 ? JSON.parse(body).payments : []
-  }
-
-  async function look(handle, id) {
-    const { status, body } = await handle({ method: 'GET', path: `/v1/payments/${id}`, headers: {}, body: '' })
-    return status === 200 ? JSON.parse(body) : undefined
   }
 }

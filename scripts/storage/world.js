@@ -18,6 +18,8 @@ export class World {
   keys = new Set()
   /** What a life said of itself when it went wrong. */
   complaints = []
+  /** The code with which the store refused to open for a life that was to be cut. */
+  refused = undefined
   #services
 
   constructor() {
@@ -41,6 +43,7 @@ export class World {
       if ([201, 402].includes(message.response.status)) order.final = message.response
     }
     if (message.lie) this.bank.lie({ times: 1, after: 0, ms: 0, ...message.lie })
+    if (message.refused) this.refused = message.refused
     if (message.complaint) this.complaints.push(message.complaint)
     return undefined
   }
