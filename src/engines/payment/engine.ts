@@ -44,6 +44,8 @@ import { DEFAULTS, refuseDangerous } from './settings.ts'
 
 /** Rows that one sweep takes up at most; the next sweep takes the rest. */
 const SWEEP_ROWS = 200
+/** A timer that is later than this was held up by a machine that stood still. */
+const STALL_MS = 50
 /** Most a client may be told to wait, ms. */
 const LONGEST_RETRY_MS = 3_600_000
 
@@ -173,9 +175,17 @@ export class PaymentEngine implements Engine {
     return atWork ? keyInUse(payment) : this.#answer(payment, deadline, true)
   }
 
-  /** The payment at rest, or as it stands when the deadline's reserve begins. */
+  /**
+   * The payment at rest, or as it stands when the deadline's reserve begins. After a stall of the machine that moment is found to be over, and the bank's
+   * answer may be there too, unread: it is given the time that it takes to write it down.
+   */
   async #untilRest(payment: Payment, rest: Promise<Payment>, deadline: Deadline): Promise<Payment> {
-    const rested = await within(this.clock, Math.max(0, deadline.leftMs - this.settings.reserveMs), rest.catch(() => undefined))
+    const { reserveMs, commitMs } = this.settings
+    const quiet = rest.catch(() => undefined)
+    const waitMs = Math.max(0, deadline.leftMs - reserveMs)
+    const due = this.clock.monotonic() + waitMs
+    let rested = await within(this.clock, waitMs, quiet)
+    if (!rested && this.clock.monotonic() - due > STALL_MS) rested = await within(this.clock, Math.min(commitMs, deadline.leftMs), quiet)
     return rested ?? { ...payment, state: 'unknown' }
   }
 
@@ -358,14 +368,24 @@ export class PaymentEngine implements Engine {
           const waitMs = Math.max(retryMs, backoff(attempt, retryBackoff, this.random))
           if (attempt >= tries || patience.left() - waitMs < minStartMs || !budgeted.retry()) break
           this.log.emit('hop.retried', { payment: current.id, hop: 'bank', attempt: attempt + 1, waitMs: Math.round(waitMs), why })
-          await this.clock.sleep(waitMs, this.#stopping)
-          if (this.#stopping.aborted) break
+          await this.#unlessOver(waitMs, patience.gone)
+          if (this.#stopping.aborted) return this.#giveWay(current, why, retryMs)
         }
       } finally {
         budgeted.end()
       }
     }
     return this.#giveWay(current, why, retryMs)
+  }
+
+  /** Waits, but no longer than this life and the client's own patience last. */
+  async #unlessOver(ms: number, gone: AbortSignal | undefined): Promise<void> {
+    const over = new AbortController()
+    const end = () => over.abort()
+    const signals = gone ? [this.#stopping, gone] : [this.#stopping]
+    for (const signal of signals) signal.addEventListener('abort', end)
+    if (!signals.some(({ aborted }) => aborted)) await this.clock.sleep(ms, over.signal)
+    for (const signal of signals) signal.removeEventListener('abort', end)
   }
 
   /** The money is held: fraud's word decides what becomes of it. */

@@ -40,7 +40,7 @@ import { declines, Ledger } from '../bank/ledger.ts'
 import { isStripes, StripeFace } from '../bank/stripe.ts'
 import type { Message } from '../bank/webhooks.ts'
 import { WEBHOOK_SECRET, Webhooks } from '../bank/webhooks.ts'
-import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
+import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve, timeoutOf } from '../mock.ts'
 import type { Asked, Latency, Lie, LieTable, Mock, MockSetup, Routes, Send, Work } from '../mock.ts'
 import { Slots } from '../weather.ts'
 
@@ -144,7 +144,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     if (typeof wanted === 'string') return malformed(wanted)
     const key = keys.of(asked)
     if (key === undefined) return malformed(NO_KEY)
-    log.emit('bank.received', { ask: 'charge', key, reference: wanted.reference, amount: wanted.amount, currency: wanted.currency })
+    log.emit('bank.received', { ask: 'charge', key, reference: wanted.reference, amount: wanted.amount, currency: wanted.currency, timeoutMs: timeoutOf(asked) })
     return chargeOnce(wanted, key, true)
   }
 
