@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parsePrometheus } from '../engines/payment/prometheus.ts'
 import { start } from './cli.ts'
 import type { Around, Standing } from './standing.ts'
 import { curl, folder, killAll, openAround, order, removeFolders, stand } from './standing.ts'
@@ -134,6 +135,17 @@ describe('breaker', () => {
     expect(await list()).toContainEqual({ name: 'notification', state: 'closed', since: null, untilAt: null, forced: null, deed: null, means: expect.any(String) })
     expect(await resil(['pay', 'breaker', 'force-open', 'bnak', ...deed, '--db', db])).toMatchObject({ exit: 2, stdout: '', stderr: 'resil: there is no breaker bnak; resil pay breaker list shows those that there are\n' })
   })
+})
+
+it('/metrics of the running service can be read by a strict reader, and knows what was done beside it', async () => {
+  const id = await inReview('scraped')
+  await resil(['pay', 'resolve', id, '--as', 'not-charged', ...deed, '--db', db])
+  const answer = await curl(`${service.ready.url}/metrics`)
+  expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
+  const samples = parsePrometheus(answer.text)
+  const resolved = rows("SELECT COUNT(*) AS n FROM audits WHERE what = 'resolve as not-charged'")[0].n
+  expect(samples).toContainEqual({ name: 'resil_payments_resolved_total', labels: { to: 'voided', source: 'operator' }, value: resolved })
+  expect(samples).toContainEqual({ name: 'resil_told_truth_mismatches_total', labels: { source: 'reconciliation' }, value: 0 })
 })
 
 describe('status', () => {

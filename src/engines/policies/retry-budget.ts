@@ -33,6 +33,8 @@ export class RetryBudget {
   inFlight = 0
   /** Calls in flight that are repeated. */
   retrying = 0
+  /** Repeats that were refused so far. */
+  denied = 0
 
   constructor(ambient: Ambient, { name = 'retry-budget', share = 0.1, minimum = 3 }: RetryBudgetOptions = {}) {
     checkRange('share', share, 0, 1)
@@ -48,6 +50,11 @@ export class RetryBudget {
     return new Budgeted(this)
   }
 
+  /** How many more calls may become repeats now. */
+  get left(): number {
+    return Math.max(0, Math.ceil(Math.max(this.#minimum, this.#share * this.inFlight) - this.retrying))
+  }
+
   /** What a call asks. Says `retry_budget.emptied` at the first refusal of a row of them. */
   take(): boolean {
     if (this.retrying < Math.max(this.#minimum, this.#share * this.inFlight)) {
@@ -55,6 +62,7 @@ export class RetryBudget {
       this.retrying++
       return true
     }
+    this.denied++
     if (!this.#empty) {
       this.#empty = true
       this.#ambient.on?.({ type: 'retry_budget.emptied', policy: this.name, inFlight: this.inFlight, retrying: this.retrying })
