@@ -30,7 +30,7 @@ import type { Asked, Payment } from './http.ts'
 import { answerOf, cancelAnswer, finalAnswer, fingerprintOf, keyInUse, keyReused, orderTaken, readKey, readPayment, resultExpired, scopeOf, statusOf, unavailable } from './http.ts'
 import { append } from './ledger.ts'
 import { FINAL, UNFINISHED } from './machine.ts'
-import { Metrics } from './metrics.ts'
+import { Metrics, takeStock } from './metrics.ts'
 import { migrations } from './migrations.ts'
 import { Nodes } from './nodes.ts'
 import type { Duty } from './outbox.ts'
@@ -224,13 +224,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #scrape(): Promise<HttpResponse> {
-    const [row] = await this.store.transaction('gauges', (tx) =>
-      tx.query<{ unknown: number; oldest: number | null; owed: number; queued: number }>(
-        `SELECT (SELECT COUNT(*) FROM payments WHERE state = 'unknown') AS unknown, (SELECT MIN(first_sent_at) FROM payments WHERE state = 'unknown') AS oldest,
-                (SELECT COUNT(*) FROM outbox WHERE state = 'ready') AS owed, (SELECT COUNT(*) FROM payments WHERE state = 'queued') AS queued`,
-      ),
-    )
-    const body = this.#metrics.text({ ...row!, running: this.#running.size }, this.#hops.gauges())
+    const body = this.#metrics.text(await takeStock(this.store), this.#running.size, this.#hops.gauges())
     return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body }
   }
 
@@ -597,18 +591,20 @@ export class PaymentEngine implements Engine {
         const meaning = meaningOfRecord(payment, record, this.settings.providerCodes)
         if (payment.state === 'sent' || payment.state === 'unknown') {
           if (payment.cancelled_at !== null || (meaning.kind !== 'succeeded' && meaning.kind !== 'declined')) return undefined
-          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties) }
+          await keepEvidence(tx, payment.id, payment.epoch, `the bank's event ${id} says ${meaning.kind}`, now)
+          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties), charged: false }
         }
         const resting = payment.state === 'released' || payment.state === 'declined' || payment.state === 'voided' || payment.state === 'queued'
         if (resting && (meaning.kind === 'succeeded' || meaning.kind === 'authorised')) {
           await keepEvidence(tx, payment.id, payment.epoch, `the bank says that it has ${meaning.charge}, and the payment is ${payment.state}: voided`, now)
           duties.push(await this.#outbox.owe(tx, payment, 'void', now))
-          return { from: payment, to: payment }
+          return { from: payment, to: payment, charged: meaning.kind === 'succeeded' }
         }
         return undefined
       })
       if (moved && moved.from !== moved.to) this.log.emit('payment.moved', { payment: moved.to.id, from: moved.from.state, to: moved.to.state, epoch: moved.to.epoch, why: `the bank's event ${id}` })
       else if (moved) this.log.emit('payment.alarmed', { payment: moved.to.id, why: `the bank charged a payment that is ${moved.to.state}: it is voided` })
+      if (moved?.charged) this.log.emit('payment.contradicted', { payment: moved.to.id, by: 'webhook', why: `the bank's event ${id} says that it was charged; the client was told ${moved.to.state}` })
       for (const duty of duties) this.#outbox.send(duty)
       return json(200, { received: id })
     } catch (error) {

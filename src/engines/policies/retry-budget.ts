@@ -33,6 +33,8 @@ export class RetryBudget {
   inFlight = 0
   /** Calls in flight that are repeated. */
   retrying = 0
+  /** Repeats that were refused so far. */
+  denied = 0
 
   constructor(ambient: Ambient, { name = 'retry-budget', share = 0.1, minimum = 3 }: RetryBudgetOptions = {}) {
     checkRange('share', share, 0, 1)
@@ -46,6 +48,11 @@ export class RetryBudget {
   enter(): BudgetedCall {
     this.begin()
     return new Budgeted(this)
+  }
+
+  /** How many more calls may become repeats now. */
+  get left(): number {
+    return Math.max(0, Math.ceil(Math.max(this.#minimum, this.#share * this.inFlight) - this.retrying))
   }
 
   /** `enter` without an object, for the kernel: whoever begins ends, exactly once, and says whether it has taken a repeat. */
@@ -65,6 +72,7 @@ export class RetryBudget {
       this.retrying++
       return true
     }
+    this.denied++
     if (!this.#empty) {
       this.#empty = true
       this.#ambient.on?.({ type: 'retry_budget.emptied', policy: this.name, inFlight: this.inFlight, retrying: this.retrying })
