@@ -301,6 +301,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #charge(payment: Payment, patience: Patience): Promise<Payment> {
+    if (payment.cancelled_at !== null) return this.finish(payment, { kind: 'voided' }) // nothing was sent
     if (patience.left() < this.settings.minStartMs) return this.#giveWay(payment, this.#tooLate(patience))
     if (payment.two_step === 1) return this.#acquire(payment, patience)
     const screening = await this.#screen(payment, patience.left())
@@ -631,7 +632,7 @@ export class PaymentEngine implements Engine {
           abandoned: await tx.query<Payment>(`SELECT * FROM payments WHERE state IN ('claimed', 'sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
           dropped: left.length === 0 ? [] : await tx.query<Payment>(`SELECT * FROM payments WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('claimed', 'sent', 'unknown')`, { ids: JSON.stringify(left) }),
           queued: queueParallel > this.#queued.size ? await tx.query<Payment>("SELECT * FROM payments WHERE state = 'queued' AND due_at <= :now ORDER BY due_at LIMIT :limit", { now, limit: queueParallel - this.#queued.size }) : [],
-          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
+          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND (${orphaned} OR id IN (SELECT value FROM json_each(:ids))) LIMIT ${SWEEP_ROWS}`, { ...params, ids: JSON.stringify(this.#refunds.dropped()) }),
           owed: await this.#outbox.due(tx, now, SWEEP_ROWS),
           breakers: await this.#hops.tend(tx),
         }
