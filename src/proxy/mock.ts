@@ -37,6 +37,8 @@ export interface Mock {
   lie(lie: Lie): void
   /** Forgets the lies not yet told; one being told runs its course. */
   heal(): void
+  /** Nothing happens any more: what was to come later does not come. Absent where nothing is. */
+  close?(): void
   /** From now on; null is the usual weather. Throws INVALID_WEATHER. Absent where a mock knows none. */
   weather?(weather: Weather | null): void
   /** For a mock that tells the world of what happened: from now on it does so through `send`; the answer ends that. */

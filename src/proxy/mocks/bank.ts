@@ -28,6 +28,7 @@
  * A request with `Authorization: Bearer sk_...` is for the bank's other face, which is Stripe's: see ../bank/stripe.ts.
  * Problems carry their word in `code`. Nothing keeps more of a card number than its last four digits and, for a key's lifetime, a digest.
  */
+import type { Cancel } from '../../clock.ts'
 import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import { connectionCut, json, parseJson, problem } from '../../network.ts'
@@ -133,6 +134,21 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     webhooks.tell((id) => stripe.event(id, what, made) ?? messageOf(id, name, what, made, clock.now()))
   }
 
+  /** What comes after its answer. */
+  const coming = new Set<Cancel>()
+  function later(ms: number, run: () => void): void {
+    const cancel = clock.after(ms, () => {
+      coming.delete(cancel)
+      run()
+    })
+    coming.add(cancel)
+  }
+
+  function close(): void {
+    for (const cancel of coming) cancel()
+    coming.clear()
+  }
+
   function takeSlot(): Work | undefined {
     if (taken >= ledgerLimit) return answer(ledgerFull(ledgerLimit))
     taken++
@@ -222,7 +238,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'void_then_reset':
         return { finish: () => (apply(), cut()), fail: internalError }
       case 'delayed_void':
-        clock.after(lie.ms, () => void apply())
+        later(lie.ms, () => void apply())
         return answer(gatewayTimeout(), 0)
       default:
         return { finish: apply, fail: internalError }
@@ -250,13 +266,13 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'delayed_apply':
       case 'delayed_capture':
       case 'delayed_refund':
-        clock.after(lie.ms, () => void keys.keep(record, apply()))
+        later(lie.ms, () => void keys.keep(record, apply()))
         return answer(gatewayTimeout(), 0)
       case 'original_after':
-        clock.after(lie.ms, late)
+        later(lie.ms, late)
         return answer(keys.free(record, gatewayTimeout()), 0)
       case 'in_progress':
-        clock.after(lie.ms, () => void keys.keep(record, apply()))
+        later(lie.ms, () => void keys.keep(record, apply()))
         return answer(inUse(), 0)
       case 'late_answer':
         return { waitMs: lie.ms, finish: () => keys.keep(record, apply()) }
@@ -277,7 +293,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
 
   function lookUp(asked: Asked): Work {
     const query = new URLSearchParams(asked.query)
-    if (query.has('since') && dialect!.looksUp) return list(query)
+    if (query.has('since')) return query.has('key') || query.has('reference') ? malformed('list by time, or look up by key or by reference') : list(query)
     return lookUpBy(query, 'reference', 'charges', (key) => keys.find(key)?.charges, (reference) => ledger.withReference(reference))
   }
 
@@ -303,6 +319,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     const after = query.get('after')
     if (after !== null && !ledger.find(after)) return answer(noSuchCharge())
     log.emit('bank.received', { ask: 'list', key: null, reference: null, amount: null, currency: null })
+    if (!dialect!.looksUp) return answer(noLookups())
     let more = false
     return search('time', `${sinceMs}..${untilMs}`, (found) => json(200, { charges: found, has_more: more }), () => {
       const page = ledger.page({ sinceMs, untilMs, after, limit })
@@ -357,7 +374,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
   const stripe = new StripeFace({ clock, ids: setup.random.fork('stripe'), log, ledger, keys, schedule, spoilt, search: dialect.looksUp ? search : () => answer(noLookups()) })
   const stripes = serve({ ...setup, random: setup.random.fork('stripe') }, telling(stripe.routes, webhooks), slots)
   const handle: Service = async (request) => (isStripes(request) ? stripe.answer(request, await stripes(request)) : own(request))
-  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), weather: (weather) => slots.change(weather), webhooks: (send) => webhooks.bind(send) }
+  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), close, weather: (weather) => slots.change(weather), webhooks: (send) => webhooks.bind(send) }
 }
 
 /** The routes, with answers that wait for a webhook that must come first. */

@@ -118,6 +118,7 @@ describe('the SDK', () => {
     expect([first.data.length, first.has_more, first.data[0]!.amount]).toEqual([5, true, 111])
     const charges = await stripe.charges.list({ limit: 5 }).autoPagingToArray({ limit: 100 })
     expect(charges.map((charge) => charge.amount)).toEqual(Array.from({ length: 12 }, (_, n) => 111 - n))
+    expect((await stripe.charges.list({ limit: 12 })).has_more).toBe(false)
     const intents = await stripe.paymentIntents.list({ limit: 4 }).autoPagingToArray({ limit: 100 })
     expect(intents.map((intent) => intent.latest_charge)).toEqual(bank.ledger.charges.map((charge) => charge.id).reverse())
     expect(await failure(stripe.charges.list({ limit: 101 }))).toMatchObject({ statusCode: 400, param: 'limit' })
@@ -134,6 +135,11 @@ describe('the SDK', () => {
     expect(error).toBeInstanceOf(Stripe.errors.StripeIdempotencyError)
     expect(error.statusCode).toBe(400)
     expect(bank.ledger.charges).toHaveLength(1)
+    const [one, other] = [await stripe.paymentIntents.create({ ...paid, confirm: false }), await stripe.paymentIntents.create({ ...paid, confirm: false })]
+    expect(one.status).toBe('requires_confirmation')
+    expect((await stripe.paymentIntents.confirm(one.id, {}, { idempotencyKey: 'key-3' })).status).toBe('succeeded')
+    expect(await failure(stripe.paymentIntents.confirm(other.id, {}, { idempotencyKey: 'key-3' }))).toBeInstanceOf(Stripe.errors.StripeIdempotencyError)
+    expect(bank.ledger.charges).toHaveLength(2)
     const declined = { ...paid, payment_method: 'pm_card_chargeDeclined' }
     for (const _ of [1, 2]) await failure(stripe.paymentIntents.create(declined, { idempotencyKey: 'key-2' }))
     expect(bank.ledger.declines).toHaveLength(1)
