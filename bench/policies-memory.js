@@ -10,7 +10,7 @@ const make = {
   'ours, window of 30 s': () => breaker(),
   'ours, window of 512 calls': () => breaker({ window: { calls: 512 } }),
   'ours, of a registry': (n) => registry.of(String(n)),
-  opossum: () => new CircuitBreaker(async () => 1, { timeout: false, errorThresholdPercentage: 100, rollingPercentilesEnabled: false }),
+  opossum: () => new CircuitBreaker(async () => 1, { timeout: false, errorThresholdPercentage: 100, rollingPercentilesEnabled: false, enableSnapshots: false }),
   'cockatiel, sampling': () => cockatiel.circuitBreaker(cockatiel.handleAll, { halfOpenAfter: 5000, breaker: new cockatiel.SamplingBreaker({ threshold: 0.99, duration: 10_000, minimumRps: 1e9 }) }),
 }[what]
 const one = {

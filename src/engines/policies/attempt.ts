@@ -10,7 +10,7 @@ export interface Attempt {
   /** Aborts when the attempt is cut off or the caller leaves; its reason is a Refusal. Made when first asked for. */
   readonly signal: AbortSignal
   /** For the next hop: `x-request-timeout-ms` and `x-request-attempt`. */
-  headers(): Record<string, string>
+  readonly headers: Record<string, string>
 }
 
 /** An attempt as its policy holds it: a controller is made only for work that asks for the signal, and aborted only when the attempt is cut off. */
@@ -34,7 +34,7 @@ export class RunningAttempt implements Attempt {
     return this.#controller.signal
   }
 
-  headers(): Record<string, string> {
+  get headers(): Record<string, string> {
     return deadlineHeaders(this.timeoutMs, this.number)
   }
 

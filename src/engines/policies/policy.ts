@@ -7,9 +7,9 @@
  * rejects is not repeated. The deadline holds for all of it: queue, attempts and waits.
  *
  * What is not paid for unless it is needed: a controller is made when the work asks for `attempt.signal`, and aborted only when the attempt is cut off;
- * a timer is set unless `timer: false`; a refusal has no stack.
+ * the attempts of a policy share one timer; a refusal has no stack.
  */
-import type { Cancel, Clock } from '../../clock.ts'
+import type { Clock } from '../../clock.ts'
 import type { ResilError } from '../../errors.ts'
 import type { Outcome } from '../../network.ts'
 import type { AdaptiveTimeout } from './adaptive-timeout.ts'
@@ -20,6 +20,7 @@ import { RunningAttempt } from './attempt.ts'
 import type { Breaker } from './breaker.ts'
 import type { Bulkhead, BulkheadRejection, Priority } from './bulkhead.ts'
 import type { Deadline } from './deadline.ts'
+import { Lane } from './lane.ts'
 import type { RefusalCode } from './refusal.ts'
 import { refusal } from './refusal.ts'
 import type { RetryBudget } from './retry-budget.ts'
@@ -80,6 +81,7 @@ export class Policy {
   readonly #attemptMs: number
   readonly #adaptive: AdaptiveTimeout | undefined
   readonly #timer: boolean
+  readonly #lane: Lane
   readonly #bulkhead: Bulkhead | undefined
   readonly #breaker: Breaker | undefined
   readonly #retry: RetrySettings
@@ -103,6 +105,7 @@ export class Policy {
     this.#attemptMs = typeof attemptMs === 'number' ? attemptMs : 0
     if (!this.#adaptive) checkRange('attemptMs', this.#attemptMs, 1, Number.POSITIVE_INFINITY)
     this.#timer = timer
+    this.#lane = new Lane(ambient.clock)
     this.#bulkhead = options.bulkhead
     this.#breaker = options.breaker
     this.#retry = retrySettings(retry)
@@ -164,7 +167,7 @@ export class Policy {
         let thrown = false
         let judged: Verdict | Judged = 'ok'
         try {
-          answer = await ((this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY) || signal !== undefined ? this.#watched(work, attempt, leftMs <= capMs, signal) : work(attempt))
+          answer = await ((this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY) || signal !== undefined ? this.#watched(work, attempt, now, leftMs <= capMs, signal) : work(attempt))
           if (judgeAnswer !== undefined) judged = judgeAnswer(answer)
         } catch (error) {
           thrown = true
@@ -218,28 +221,19 @@ export class Policy {
   }
 
   /** The work, or a Refusal as soon as its time is up or its caller leaves. The work is told, and what it answers later is nobody's. */
-  #watched<T>(work: Work<T>, attempt: RunningAttempt, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
+  #watched<T>(work: Work<T>, attempt: RunningAttempt, now: number, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
-      let cancel: Cancel | undefined
-      let onAbort: (() => void) | undefined
-      const rest = () => {
-        cancel?.()
-        if (onAbort !== undefined) signal!.removeEventListener('abort', onAbort)
-      }
-      const cutOff = (code: RefusalCode) => {
-        rest()
-        reject(attempt.cutOff(refusal(code)))
-      }
+      const lane = this.#lane
       const running = work(attempt)
-      if (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY) {
-        // An answer that is in the socket when a stalled loop comes to its timers is read in the same turn: it wins.
-        cancel = this.#clock.after(attempt.timeoutMs, () => {
-          cancel = this.#clock.after(0, () => cutOff(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT'))
-        })
-      }
-      if (signal !== undefined) {
-        onAbort = () => cutOff('CALLER_LEFT_DURING')
-        signal.addEventListener('abort', onAbort, { once: true })
+      const timeout =
+        this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY
+          ? lane.set(now + attempt.timeoutMs, now, () => reject(attempt.cutOff(refusal(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT'))))
+          : undefined
+      const leave = signal === undefined ? undefined : () => reject(attempt.cutOff(refusal('CALLER_LEFT_DURING')))
+      signal?.addEventListener('abort', leave!, { once: true })
+      const rest = () => {
+        if (timeout !== undefined) lane.callOff(timeout)
+        signal?.removeEventListener('abort', leave!)
       }
       Promise.resolve(running).then(
         (answer) => {

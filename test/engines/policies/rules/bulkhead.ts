@@ -108,13 +108,13 @@ export const rules: Rule[] = [
     const failing = make(lib, { limit: { floor: 5, ceiling: 1000 } })
     await arrivals(failing.bulkhead, failing.pass, 10_000, 100, 500)
     const healthy = failing.bulkhead.limit
-    await arrivals(failing.bulkhead, failing.pass, 60_000, 100, 5000, 0.5)
+    await arrivals(failing.bulkhead, failing.pass, 180_000, 100, 2000, 0.5)
     expect(failing.bulkhead.limit).toBe(healthy) // half of the calls fail: nothing is learned
 
     const slow = make(lib, { limit: { floor: 5, ceiling: 1000 } })
     await arrivals(slow.bulkhead, slow.pass, 10_000, 100, 500)
-    await arrivals(slow.bulkhead, slow.pass, 60_000, 100, 5000)
-    expect(slow.bulkhead.limit).toBeLessThanOrEqual(healthy * 1.15) // 12 % a minute
+    await arrivals(slow.bulkhead, slow.pass, 180_000, 100, 2000)
+    expect(slow.bulkhead.limit).toBeLessThanOrEqual(healthy * 1.45) // 12 % a minute
   }],
   ['callers who come back in an incident do not make it grow either', async (lib) => {
     const { bulkhead, pass } = make(lib, { limit: { floor: 5, ceiling: 1000 } })

@@ -173,7 +173,7 @@ export const rules: Rule[] = [
   }],
   ['of the deadline that a call brings the reserve is kept back, and the nearer of two deadlines holds', async (lib) => {
     const { policy, clock } = make(lib, { deadlineMs: 2000, reserveMs: 500 })
-    const told = (ms: number) => policy.run(async ({ timeoutMs, headers: _, ...attempt }) => [timeoutMs, attempt.number], { deadline: lib.deadline(ms, { clock }) })
+    const told = (ms: number) => policy.run(async ({ timeoutMs, number }) => [timeoutMs, number], { deadline: lib.deadline(ms, { clock }) })
     expect(await clock.run(told(1200))).toEqual([700, 1])
     expect(await clock.run(told(9000))).toEqual([2000, 1])
   }],
@@ -220,6 +220,21 @@ export const rules: Rule[] = [
       await clock.sleep(50)
       return 'just in time'
     }))).toBe('just in time')
+  }],
+  ['timeouts that share a timer are each kept to the millisecond, in whatever order they were set', async (lib) => {
+    const { policy, clock } = make(lib, { deadlineMs: 1000, retry: { attempts: 1 } })
+    const cut: [number, number][] = []
+    const call = async (afterMs: number, ms: number, deadlineMs: number) => {
+      await clock.sleep(afterMs)
+      const due = clock.monotonic() + Math.min(1000, deadlineMs)
+      await policy.run(() => clock.sleep(ms), { deadline: lib.deadline(deadlineMs, { clock }) }).catch(() => cut.push([clock.monotonic(), due]))
+    }
+    await clock.run(Promise.all([call(0, 5000, 1000), call(3, 10, 1000), call(3, 5000, 997), call(7, 5000, 40), call(8, 999, 1000), call(9, 5000, 600), call(300, 5000, 5000), call(411, 5000, 5000), call(412, 20, 21), call(3000, 5000, 9)]))
+    expect(cut.map(([at, due]) => at - due)).toEqual([0, 0, 0, 0, 0, 0, 0])
+    expect(cut.map(([at]) => at)).toEqual([47, 609, 1000, 1000, 1300, 1411, 3009])
+    await clock.run(call(0, 10, 1000))
+    await clock.run(call(0, 5000, 40)) // the timer looks for the one before, which has ended
+    expect(cut.at(-1)![0] - cut.at(-1)![1]).toBe(0)
   }],
   ['without a timer the work keeps its own time, and the deadline is only told', async (lib) => {
     const { policy, clock } = make(lib, { deadlineMs: 100, timer: false })
@@ -328,6 +343,6 @@ export const rules: Rule[] = [
     breakers.of('merchant-1').forceOpen()
     const policy = lib.policy({ ...around, deadlineMs: 1500 })
     expect((await thrownBy(policy.run(hangs, { breaker: breakers.of('merchant-1') }))).code).toBe('BREAKER_OPEN')
-    expect(await policy.run(async (attempt) => attempt.headers(), { breaker: breakers.of('merchant-2') })).toEqual({ 'x-request-timeout-ms': '1500', 'x-request-attempt': '1' })
+    expect(await policy.run(async (attempt) => attempt.headers, { breaker: breakers.of('merchant-2') })).toEqual({ 'x-request-timeout-ms': '1500', 'x-request-attempt': '1' })
   }],
 ]
