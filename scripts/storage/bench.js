@@ -43,6 +43,7 @@ export class Bench {
   #folder
   #shim
   #variant
+  /** The process whose life was last cut, when it has survived. */
   #driver
   #templates = new Map()
   #traces = new Map()
@@ -58,7 +59,10 @@ export class Bench {
     buildShim(this.#shim)
   }
 
-  /** One life without a cut: what is to be cut. @returns {Promise<{ operations: import('./disk.js').Operation[], disk: Disk, messages: object[] }>} `messages` led there */
+  /**
+   * One life without a cut: what is to be cut. `messages` are those before it.
+   * @returns {Promise<{ operations: import('./disk.js').Operation[], disk: Disk, messages: object[] }>}
+   */
   async trace(script) {
     if (!this.#traces.has(script)) this.#traces.set(script, await this.#trace(script, { ...UNHURT, tries: 60, closes: true }))
     return this.#traces.get(script)
@@ -126,7 +130,7 @@ export class Bench {
     return results
   }
 
-  /** Lets the fsync that is operation number `at` fail, and then cuts the power after each answer to a client and at the end, when nothing unsynced is kept. */
+  /** Lets the fsync that is operation number `at` fail, and cuts the power after each answer to a client that follows, when nothing unsynced is kept. */
   async forgottenSync(script, at) {
     const { disk, operations, messages } = await this.#trace(script, { kind: 'eio', from: at, times: 1, tries: 60, closes: true })
     const failed = operations.findIndex(({ struck }) => struck)
@@ -222,7 +226,7 @@ class Driver {
     this.#tell(job)
     this.lives++
     for (;;) {
-      const { value: line, done: ended } = await this.#lines.next()
+      const { value: line, done: ended } = await this.#lines.next().catch(() => ({ done: true })) // reset: it died with an answer unread
       if (ended) {
         if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit')
         this.gone = true

@@ -8,7 +8,8 @@
 //   alone    the durable ones and that first part: the head of the disk was there first
 //
 // The bytes of a file become durable with an fsync of the file; that it exists, is gone or has another name, with an fsync of the folder and not before
-// (POSIX; ext4 is kinder). An fsync that fails forgets what it should have written: a later one that succeeds does not bring it to the disk (Linux since 4.13). Not modelled: sectors of one write out of order, writes to the wrong place, a disk that lies about fsync.
+// (POSIX; ext4 is kinder). An fsync that fails forgets what it should have written: a later one that succeeds does not bring it to the disk (as on Linux).
+// Not modelled: sectors of one write out of order, writes to the wrong place, a disk that lies about fsync.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
@@ -63,7 +64,10 @@ export class Disk {
     return (model !== 'torn' && model !== 'alone') || (last?.kind === 'write' && last.data.length > 1)
   }
 
-  /** The files as they are found. @param {string} model @param {number} prefix @param {{ next(): number, int(min: number, max: number): number }} random @returns {Map<string, Buffer>} */
+  /**
+   * The files as they are found after the first `prefix` operations.
+   * @param {string} model @param {number} prefix @param {{ next(): number, int(min: number, max: number): number }} random @returns {Map<string, Buffer>}
+   */
   image(model, prefix, random) {
     const part = model === 'torn' || model === 'alone' ? random.int(1, this.#operations[prefix - 1].data.length - 1) : 0
     const keeps = { kept: () => true, synced: () => false, subset: () => random.next() < 0.5, torn: () => true, alone: (i) => i === prefix - 1 }[model]

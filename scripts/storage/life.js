@@ -10,11 +10,12 @@ import { Random } from '../../dist/random.js'
 import { isDeclined } from './scripts.js'
 import { amountOf } from './world.js'
 
-export const NODE = 'storage'
+const NODE = 'storage'
 
 /**
- * `ask(service, request)` carries a request to the world; its answer comes after `latencyMs()`, half of which passes before the request arrives.
- * `look` is given the file as it was found. Throws what the store refuses, before a byte is written.
+ * Opens or creates the file, builds the engine on it and starts its loops. `ask(service, request)` carries a request to the world; its answer comes after
+ * `latencyMs()`, half of which passes before the request arrives. `look` is given the file as it was found. `complain` is told what no disk may cause.
+ * Throws what the store refuses.
  */
 export async function begin({ db, clock, life, ask, latencyMs = () => 0, openSqlite = referenceStore, createEngine = referenceEngine, complain, look = async () => {} }) {
   const random = Random.seeded(`life ${life}`)
@@ -27,19 +28,19 @@ export async function begin({ db, clock, life, ask, latencyMs = () => 0, openSql
     const anchor = new Anchor(`${db}${ANCHOR_SUFFIX}`, clock)
     return {
       store,
-      /** The answer, or undefined for an engine that threw. */
+      /** The answer; 500 for an engine that threw, as its HTTP server makes it. */
       async handle(request) {
         try {
           return await engine.handle(request)
         } catch (error) {
-          // The HTTP server answers 500 for it; that the disk was in trouble is no bug, all else is.
+          // That the disk was in trouble is no bug, all else is.
           if (!/^(STORE_|COMMIT_)/.test(error.code)) complain(`${request.method} ${request.path} threw ${error.code ?? error.message}`)
           return { status: 500, headers: {}, body: '{}' }
         }
       },
-      /** Remembers the head of the ledger beside the database. Waits for real files, not for the clock. */
-      async anchor(clockRun) {
-        const heads = await clockRun(store.transaction('head', (tx) => tx.query('SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1')).catch(() => []))
+      /** Remembers the head of the ledger beside the database. Waits for real files, which virtual time does not see: `run` is the clock's, for the rest. */
+      async anchor(run) {
+        const heads = await run(store.transaction('head', (tx) => tx.query('SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1')).catch(() => []))
         if (heads[0]) anchor.note(heads[0])
         await anchor.close().catch(() => {}) // an anchor that could not be written lags, which is allowed
       },

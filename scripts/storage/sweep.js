@@ -4,12 +4,15 @@ import { FAULTS } from './bench.js'
 /** Operations that need space: only these fail on a full disk. */
 const GROWING = ['create', 'write']
 
+/** Of the deaths in a recovery one place in so many is enough: where the second comes is drawn anyway, and each costs two processes. */
+const SPARSE = { killTwice: 5 }
+
 /** How a life is cut: the faults of bench.js, and what needs more than one. */
 export const WAYS = [...Object.keys(FAULTS), 'killTwice', 'power', 'forgottenSync']
 
 /**
  * Every `every`th place where the script can be cut, for each way: an operation; for `power` also a message; for `forgottenSync` an fsync of a file
- * (SQLite ignores a folder's that fails). Ways begin at different places, so that a sample does not always meet the same ones.
+ * (SQLite ignores a folder's that fails). Some ways are sparser. Ways begin at different places, so that a sample does not always meet the same ones.
  */
 export async function cutsOf(bench, script, ways, every = 1) {
   const { operations } = await bench.trace(script)
@@ -21,7 +24,8 @@ export async function cutsOf(bench, script, ways, every = 1) {
   }
   return ways.flatMap((way, shift) => {
     const places = way === 'power' ? operations.map((_, i) => i + 1) : onDisk.flatMap((operation, at) => ((fits[way] ?? (() => true))(operation) ? [at] : []))
-    return places.filter((_, i) => i % every === shift % every).map((at) => ({ script, way, at }))
+    const step = every * (SPARSE[way] ?? 1)
+    return places.filter((_, i) => i % step === shift % step).map((at) => ({ script, way, at }))
   })
 }
 

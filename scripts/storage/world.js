@@ -53,6 +53,7 @@ export class World {
     return this.bank.ledger.charges.filter(({ amount, status }) => amount === amountOf(order) && status === 'succeeded')
   }
 
+  /** Whether the customer heard of the payment, by its id. */
   notified(payment) {
     return this.notification.ledger.notifications.some((note) => note.payment === payment)
   }

@@ -10,6 +10,9 @@ import { shimUnavailable } from '../../../scripts/storage/shim.js'
 import { Figures, WAYS, cutsOf, make } from '../../../scripts/storage/sweep.js'
 import { Random } from '../../../src/random.ts'
 
+/** Some seconds of work each, on a machine that does nothing else. */
+const PATIENCE_MS = 240_000
+
 const unavailable = shimUnavailable()
 
 describe.skipIf(unavailable)(`the payment engine on a disk that fails${unavailable ? ` (skipped: ${unavailable})` : ''}`, () => {
@@ -40,7 +43,7 @@ describe.skipIf(unavailable)(`the payment engine on a disk that fails${unavailab
     expect(acknowledged).toBeGreaterThan(100)
     for (const way of WAYS) if (way !== 'power' && way !== 'forgottenSync') expect(cuts, way).toHaveProperty(way)
     for (const model of MODELS) expect(images, model).toHaveProperty(model)
-  }, 60_000)
+  }, PATIENCE_MS)
 
   it('a disk that errs while the write-ahead log is begun is named, and the file begins anew even when the power is cut then', async () => {
     const operations = (await bench.trace('fresh')).operations.filter(({ kind }) => kind !== 'mark')
@@ -53,7 +56,7 @@ describe.skipIf(unavailable)(`the payment engine on a disk that fails${unavailab
       expect(images.map(({ refused }) => refused)).toContain('STORE_IO')
       expect(images.flatMap(({ violations }) => violations)).toEqual([])
     }
-  }, 60_000)
+  }, PATIENCE_MS)
 
   it('a store at synchronous=NORMAL outlives kills, and is convicted of losing payments in a power cut', async () => {
     const careless = new Bench(folder, PLANTS.normal.plant(folder))
@@ -63,7 +66,7 @@ describe.skipIf(unavailable)(`the payment engine on a disk that fails${unavailab
     expect(killed.examples).toEqual([])
     expect(cut.lost).toBeGreaterThan(0)
     expect(cut.doubled).toBeGreaterThan(0)
-  }, 60_000)
+  }, PATIENCE_MS)
 
   it.each([
     ['hasty', 'power', 20],
@@ -74,7 +77,7 @@ describe.skipIf(unavailable)(`the payment engine on a disk that fails${unavailab
     const figures = await sweep(wrong, 'fresh', [way], every)
     await wrong.close()
     expect(figures.convicted).toHaveProperty(way)
-  }, 60_000)
+  }, PATIENCE_MS)
 })
 
 describe('what a power cut leaves', () => {
