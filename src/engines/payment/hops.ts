@@ -113,14 +113,14 @@ export class Hops {
     return budget.enter()
   }
 
-  /** Waits for a place for `waitMs` at most. */
-  async enter(call: HopCall, waitMs: number): Promise<Pass | Refusal> {
+  /** Waits for a place for `waitMs` at most, and not for a client who has `gone`. */
+  async enter(call: HopCall, waitMs: number, gone?: AbortSignal): Promise<Pass | Refusal> {
     const { clock, settings } = this.#setup
     if (!settings.guarded) return this.#pass(call, undefined, undefined)
     const bulkhead = this.#bulkhead(call)
     const priority = PRIORITY[call.priority]
     const now = clock.monotonic()
-    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, undefined, now))
+    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, gone, now))
     if (typeof place === 'string') return this.#refuse(call, 'bulkhead', 'too many are under way', bulkhead.retryAfterMs)
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
