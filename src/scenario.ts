@@ -152,4 +152,6 @@ export interface World<Adapter = unknown> extends Stage {
   readonly options: { clicks: number; amountMinor: number; currency: string }
   /** One request to the subject (to `node`, or to any that lives). Emits nothing: the client that speaks says what it sent and was told. */
   send(request: HttpRequest, options: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>>
+  /** An operator forces a breaker in the subject's store, or with null lets it judge by itself again. Throws SUBJECT_NOT_OURS where the store is not ours. */
+  forceBreaker(name: string, forced: 'open' | 'closed' | 'disabled' | 'metrics_only' | null): Promise<void>
 }

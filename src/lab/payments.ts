@@ -14,7 +14,7 @@ import type { Loaded, Opened, RunOptions } from './run.ts'
 import { SimulatedBody } from './simulated-body.ts'
 import { adapterOf } from './subject.ts'
 import type { PaymentScenario } from './units.ts'
-import type { Body, Mocks } from './world.ts'
+import type { AtTheStore, Body, Mocks } from './world.ts'
 import { bindWebhooks, openMocks, PaymentWorld } from './world.ts'
 
 /** Timers after which a simulated run is given up as endless. */
@@ -29,9 +29,9 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
   const settings = scenario.settings ?? {}
   const adapter = plan.face ? adapterOf(plan.face) : ourFace
   const paying = plan.options ?? USUAL
-  const opened = (body: Body, log: EventLog, script: NodeClock, mocks: Mocks, urls: Opened['urls'], live: Opened['live']): Opened => {
+  const opened = (body: Body, log: EventLog, script: NodeClock, mocks: Mocks, urls: Opened['urls'], live: Opened['live'], atTheStore: AtTheStore): Opened => {
     const silence = scenario.bank?.webhooks ? bindWebhooks(mocks, body, nodes) : () => {}
-    const world = new PaymentWorld({ body, log, random, adapter, options: paying, nodes, mocks, script })
+    const world = new PaymentWorld({ body, log, random, adapter, options: paying, nodes, mocks, script, atTheStore })
     return {
       body,
       world,
@@ -78,7 +78,7 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
     const services = new Map<string, Service>(Object.entries(mocks).map(([name, mock]) => [name, mock.handle]))
     for (const [name, mock] of Object.entries(mocks)) if (name.startsWith('bank')) services.set(name, auditIntent(mock.handle, () => store, log.from('audit')))
     const body = new SimulatedBody({ clock, log, random, seed: plan.seed, toxics, services, store, createEngine, settings, nodes, probe: options.probe })
-    return opened(body, log, new NodeClock(clock), mocks, {}, live)
+    return opened(body, log, new NodeClock(clock), mocks, {}, live, (deed) => deed(store))
   }
 
   const { openWireBody } = await import('./wire-body.ts')
@@ -86,5 +86,9 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
   const log = new EventLog(id, clock)
   const mocks = openMocks(clock, random, log.from('mock'), false, scenario.bank)
   const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks, subject: plan.subject, engine: 'payment', settings, nodes, db: plan.db, ports: plan.ports ?? {} })
-  return opened(body, log, new NodeClock(clock), mocks, urls, (work) => work)
+  return opened(body, log, new NodeClock(clock), mocks, urls, (work) => work, async (deed) => {
+    if (plan.subject.kind !== 'reference') throw new ResilError('SUBJECT_NOT_OURS', 'the store of this service is not ours', 'choose a scenario without an operator')
+    const store = await openSqlite(body.db, { clock, random: random.fork('operator') })
+    await deed(store).finally(() => store.close())
+  })
 }

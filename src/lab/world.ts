@@ -10,6 +10,9 @@ import type { HttpRequest, HttpResponse, Network, Outcome, Service } from '../ne
 import type { Random } from '../random.ts'
 import type { CrashPoint, ScenarioFacts, Stage, StoreFault, ToxicSpec, Weather, World } from '../scenario.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
+import type { Forced } from '../engines/payment/operator.ts'
+import { forceBreaker } from '../engines/payment/operator.ts'
+import type { Store } from '../engines/store/store.ts'
 import type { Mock } from '../proxy/mock.ts'
 import type { Bank } from '../proxy/mocks/bank.ts'
 import { bank, typicalLatency as bankLatency } from '../proxy/mocks/bank.ts'
@@ -293,15 +296,26 @@ function saidBy(event: Event, mock: string, what: string): boolean {
   return event['bank'] === undefined ? event.type === `${mock}.${what}` : event['bank'] === mock && event.type === `bank.${what}`
 }
 
+/** Does something to the subject's store, beside the subject. Throws SUBJECT_NOT_OURS. */
+export type AtTheStore = (deed: (store: Store) => Promise<void>) => Promise<void>
+
 /** The world of payments. */
 export class PaymentWorld extends LabStage implements World<PaymentAdapter> {
   readonly adapter: PaymentAdapter
   readonly options: World['options']
 
-  constructor(setup: StageSetup & { adapter: PaymentAdapter; options: World['options'] }) {
+  readonly #atTheStore: AtTheStore
+
+  constructor(setup: StageSetup & { adapter: PaymentAdapter; options: World['options']; atTheStore: AtTheStore }) {
     super(setup)
     this.adapter = setup.adapter
     this.options = setup.options
+    this.#atTheStore = setup.atTheStore
+  }
+
+  async forceBreaker(name: string, forced: Forced | null): Promise<void> {
+    await this.#atTheStore((store) => forceBreaker(store, this.body.clock, name, forced, { who: 'the scenario', why: 'it is part of it' }))
+    this.note('breaker.forced', { name, forced })
   }
 
   async send(request: HttpRequest, { timeoutMs, node }: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>> {

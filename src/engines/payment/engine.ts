@@ -11,6 +11,7 @@
  * An unknown outcome is resolved by look-up; not found counts only after the settle time; then the same bank key is sent again while the bank
  * still knows it; after that the door is closed by a void. Time alone decides nothing.
  */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../../clock.ts'
 import { within } from '../../clock.ts'
 import type { Log } from '../../events.ts'
@@ -129,6 +130,7 @@ export class PaymentEngine implements Engine {
   /** Recovers, notifies and tidies up until the signal aborts and what was begun has ended. Throws what `refuseDangerous` refuses. */
   async start(signal: AbortSignal): Promise<void> {
     refuseDangerous(this.settings)
+    setMaxListeners(0, signal) // every wait of this life listens to it
     this.#stopping = signal
     this.#outbox.stopping = signal
     this.#refunds.stopping = signal
@@ -334,8 +336,11 @@ export class PaymentEngine implements Engine {
       try {
         for (let attempt = 1; ; attempt++) {
           if (patience.left() < minStartMs) return this.#giveWay(current, attempt === 1 && why === 'no bank' ? this.#tooLate(patience) : why, retryMs)
-          if (patience.gone?.aborted) return this.#giveWay(current, 'the client left before the bank was asked')
-          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs)
+          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs, patience.gone)
+          if (patience.gone?.aborted) {
+            if ('call' in pass) pass.leave()
+            return this.#giveWay(current, 'the client left before the bank was asked')
+          }
           if ('refused' in pass) {
             why = `not attempted: ${pass.refused}`
             retryMs = pass.retryMs
