@@ -109,7 +109,9 @@ export interface Work {
   /** In place of the drawn latency, ms. */
   waitMs?: number
   /** The effect and the answer. */
-  finish: () => HttpResponse
+  finish: () => HttpResponse | Promise<HttpResponse>
+  /** In the place of `finish` when the work is not done. A work that has one is done in the weather's slots; one without is never in its way. */
+  fail?: () => HttpResponse
 }
 
 /** An answer without an effect. */
