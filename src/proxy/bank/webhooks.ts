@@ -8,12 +8,9 @@
 import { createHmac } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../events.ts'
-import type { HttpRequest, HttpResponse, Outcome } from '../../network.ts'
+import type { HttpResponse } from '../../network.ts'
 import type { Random } from '../../random.ts'
-import type { LieSchedule } from '../mock.ts'
-
-/** The way to whoever listens: path and headers are the bank's, the address is the caller's. Rejects for a wrong use only. */
-export type Send = (request: HttpRequest) => Promise<Outcome<HttpResponse>>
+import type { LieSchedule, Send } from '../mock.ts'
 
 /** Where events are posted. */
 export const WEBHOOK_PATH = '/v1/bank-events'

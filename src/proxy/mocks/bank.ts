@@ -28,6 +28,7 @@
  * Problems carry their word in `code`. Nothing keeps more of a card number than its last four digits and, for a key's lifetime, a digest.
  */
 import { ResilError } from '../../errors.ts'
+import type { Log } from '../../events.ts'
 import { connectionCut, json, parseJson, problem } from '../../network.ts'
 import type { HttpRequest, HttpResponse } from '../../network.ts'
 import { dialects } from '../bank/dialects.ts'
@@ -35,10 +36,10 @@ import type { KeyRecord } from '../bank/keys.ts'
 import { inUse, Keys } from '../bank/keys.ts'
 import type { Charge, ChargeAsked, Happening, Refund, Refusal, Void } from '../bank/ledger.ts'
 import { declines, Ledger } from '../bank/ledger.ts'
-import type { Message, Send } from '../bank/webhooks.ts'
+import type { Message } from '../bank/webhooks.ts'
 import { WEBHOOK_SECRET, Webhooks } from '../bank/webhooks.ts'
 import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
-import type { Asked, Latency, Lie, LieTable, Mock, MockSetup, Routes, Work } from '../mock.ts'
+import type { Asked, Latency, Lie, LieTable, Mock, MockSetup, Routes, Send, Work } from '../mock.ts'
 
 export { dialects }
 export type { Charge, Refund, Void }
@@ -82,6 +83,8 @@ export const lies = {
 } satisfies LieTable
 
 export interface BankOptions {
+  /** `bank` when absent. Events keep their types; those of any other carry the name in a field `bank`. */
+  name?: string
   /** One of `dialects`; `stripe-v1` when absent. Throws UNKNOWN_DIALECT. */
   dialect?: string
   /** Charges, captures, refunds and voids to take on before 507; LEDGER_LIMIT when absent. */
@@ -100,7 +103,7 @@ export interface BankLedger {
 
 export interface Bank extends Mock {
   readonly ledger: BankLedger
-  /** From now on what happens is posted through `send`; the answer ends that. See ../bank/webhooks.ts. */
+  /** See ../bank/webhooks.ts. */
   webhooks(send: Send): () => void
 }
 
@@ -108,14 +111,16 @@ export interface Bank extends Mock {
 const LOOKUP_LIMIT = 100
 
 export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
-  const { clock, log } = setup
+  const { clock } = setup
+  const name = options.name ?? 'bank'
+  const log: Log = name === 'bank' ? setup.log : { emit: (type, fields) => setup.log.emit(type, { ...fields, bank: name }) }
   const dialectName = options.dialect ?? 'stripe-v1'
   const dialect = Object.hasOwn(dialects, dialectName) ? dialects[dialectName]! : undefined
   if (!dialect) throw new ResilError('UNKNOWN_DIALECT', `the bank does not speak ${dialectName}`, `it speaks ${Object.keys(dialects).join(', ')}`)
   const ledgerLimit = options.ledgerLimit ?? LEDGER_LIMIT
   const schedule = new LieSchedule('bank', lies, log)
   const webhooks = new Webhooks({ clock, ids: setup.random.fork('webhooks'), log, schedule, secret: WEBHOOK_SECRET })
-  const ledger = new Ledger({ clock, ids: setup.random.fork('ids'), log, tell: (what, made) => webhooks.tell((id) => messageOf(id, what, made, clock.now())) })
+  const ledger = new Ledger({ clock, ids: setup.random.fork('ids'), log, tell: (what, made) => webhooks.tell((id) => messageOf(id, name, what, made, clock.now())) })
   /** Requests with an effect so far; bounds ledger and keys. */
   let taken = 0
   const keys = new Keys({ dialect, clock, log, schedule, takeSlot })
@@ -340,7 +345,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     '/ledger': { GET: () => answer(json(200, books()), 0) },
   }
   const handle = serve(setup, telling(routes, webhooks))
-  return { name: 'bank', handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), webhooks: (send) => webhooks.bind(send) }
+  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), webhooks: (send) => webhooks.bind(send) }
 }
 
 /** The routes, with answers that wait for a webhook that must come first. */
@@ -353,8 +358,8 @@ function telling(routes: Routes, webhooks: Webhooks): Routes {
 }
 
 /** `data.object` is how the thing stood when it happened. */
-function messageOf(id: string, what: Happening, made: Charge | Refund, nowMs: number): Message {
-  return { id, about: what, reference: made.reference, body: JSON.stringify({ id, type: what, created: nowMs, data: { object: made } }), signedIn: 'bank-signature' }
+function messageOf(id: string, bank: string, what: Happening, made: Charge | Refund, nowMs: number): Message {
+  return { id, about: what, reference: made.reference, body: JSON.stringify({ id, type: what, created: nowMs, bank, data: { object: made } }), signedIn: 'bank-signature' }
 }
 
 const NO_KEY = 'an Idempotency-Key has 1 to 255 characters'
