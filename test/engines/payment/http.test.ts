@@ -129,7 +129,7 @@ it('E98 the scope is the credential, of which only a digest is kept', () => {
 
 describe('answers', () => {
   const payment = (state: State): Payment => ({
-    id: 'pay_1', scope: 'public', key: 'key-1', fingerprint: 'f', order_ref: 'order-1', amount: 9900, currency: 'USD', card: '4242424242424242', description: '', state, epoch: 1, owner_node: 'n1', owner_life: 1, lease_until: 0,
+    id: 'pay_1', scope: 'public', key: 'key-1', fingerprint: 'f', order_ref: 'order-1', amount: 9900, currency: 'USD', card: '4242424242424242', description: '', state, epoch: 1, owner_node: 'n1', owner_life: 1, acquirer: 'bank', two_step: 0, doubts: 0, cancelled_at: null, queue_until: null, due_at: null, retry_ms: null, email: null,
     bank_key: 'bk_1', attempts: 1, first_sent_at: 1, sent_at: 1, charge: state === 'succeeded' ? 'ch_1' : null, reason: null, answer_status: null, answer_body: null, finished_at: null, created_at: 1, updated_at: 1,
   })
 
