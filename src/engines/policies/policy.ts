@@ -224,17 +224,19 @@ export class Policy {
   #watched<T>(work: Work<T>, attempt: RunningAttempt, now: number, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       const lane = this.#lane
+      const cutOff = (code: RefusalCode) => {
+        rest()
+        reject(attempt.cutOff(refusal(code)))
+      }
       const running = work(attempt)
-      const timeout =
-        this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY
-          ? lane.set(now + attempt.timeoutMs, now, () => reject(attempt.cutOff(refusal(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT'))))
-          : undefined
-      const leave = signal === undefined ? undefined : () => reject(attempt.cutOff(refusal('CALLER_LEFT_DURING')))
+      const timeout = this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY ? lane.set(now + attempt.timeoutMs, now, () => cutOff(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT')) : undefined
+      const leave = signal === undefined ? undefined : () => cutOff('CALLER_LEFT_DURING')
       signal?.addEventListener('abort', leave!, { once: true })
       const rest = () => {
         if (timeout !== undefined) lane.callOff(timeout)
         signal?.removeEventListener('abort', leave!)
       }
+      if (signal?.aborted) leave!() // by the work itself, before its first await
       Promise.resolve(running).then(
         (answer) => {
           rest()
