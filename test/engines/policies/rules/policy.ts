@@ -218,6 +218,11 @@ export const rules: Rule[] = [
     await pass(1000)
     expect([error.code, signal.reason, (attempt as never as { cut: unknown }).cut]).toEqual(['CALLER_LEFT_DURING', error, error])
   }],
+  ['a caller who leaves before the work’s first await has left during the call', async (lib) => {
+    const { policy } = make(lib, { attemptMs: 50 })
+    const caller = new AbortController()
+    expect((await thrownBy(policy.run(() => (caller.abort(), hangs()), { signal: caller.signal }))).code).toBe('CALLER_LEFT_DURING')
+  }],
   ['one call that is cut off leaves the others alone', async (lib) => {
     const { policy, clock } = make(lib, { attemptMs: 100 })
     const signals: AbortSignal[] = []
