@@ -14,7 +14,7 @@ import { parseJson } from '../../network.ts'
 import type { Random } from '../../random.ts'
 import { AdaptiveTimeout } from '../policies/adaptive-timeout.ts'
 import type { Ambient, Pass as PolicyPass, PolicyEvent, Result } from '../policies/ambient.ts'
-import type { BreakerSnapshot } from '../policies/breaker.ts'
+import type { BreakerSnapshot, BreakerState } from '../policies/breaker.ts'
 import { Breaker } from '../policies/breaker.ts'
 import { Bulkhead } from '../policies/bulkhead.ts'
 import { ATTEMPT_HEADER } from '../policies/deadline.ts'
@@ -23,6 +23,7 @@ import type { BudgetedCall } from '../policies/retry-budget.ts'
 import { RetryBudget } from '../policies/retry-budget.ts'
 import type { Store, Tx } from '../store/store.ts'
 import type { Gauge } from './metrics.ts'
+import { serviceOf } from './metrics.ts'
 import type { Forced } from './operator.ts'
 import type { PaymentSettings } from './settings.ts'
 import { SlowWatch } from './slow-watch.ts'
@@ -166,13 +167,26 @@ export class Hops {
 
   gauges(): Gauge[] {
     const each = <T>(of: Map<string, T>, value: (one: T) => number) => [...of].map(([service, one]) => ({ labels: { service }, value: value(one) }))
-    const STATES: readonly string[] = ['closed', 'half-open', 'open', 'forced-open', 'disabled', 'metrics-only']
+    const breakers = new Map<string, Breaker[]>()
+    for (const [name, { breaker }] of this.#breakers) {
+      const own = breakers.get(serviceOf(name))
+      if (own) own.push(breaker)
+      else breakers.set(serviceOf(name), [breaker])
+    }
+    const windows = new Map([...breakers].map(([service, own]) => [service, own.map((breaker) => breaker.metrics())]))
+    const sum = (field: 'calls' | 'failures' | 'slow') => each(windows, (own) => own.reduce((all, window) => all + window[field], 0))
+    const STATES: readonly BreakerState[] = ['closed', 'half-open', 'open', 'forced-open', 'disabled', 'metrics-only']
     return [
-      { name: 'breaker_state', help: `state of a breaker: ${STATES.map((state, n) => `${n} ${state}`).join(', ')}`, series: each(this.#breakers, ({ breaker }) => STATES.indexOf(breaker.state)) },
+      { name: 'breaker_state', help: 'breakers in each state: one a service, or one a service and caller', series: [...breakers].flatMap(([service, own]) => STATES.map((state) => ({ labels: { service, state }, value: own.filter((breaker) => breaker.state === state).length }))) },
+      { name: 'breaker_window_calls', help: 'calls by which breakers judge now', series: sum('calls') },
+      { name: 'breaker_window_failures', help: 'those of them that failed', series: sum('failures') },
+      { name: 'breaker_window_slow', help: 'those of them that were slow', series: sum('slow') },
       { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.inFlight) },
       { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.limit) },
       { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#bulkheads, (bulkhead) => bulkhead.queued) },
       { name: 'retry_budget_in_flight', help: 'calls that are repeats', series: each(this.#budgets, (budget) => budget.retrying) },
+      { name: 'retry_budget_left', help: 'calls that may become repeats now', series: each(this.#budgets, (budget) => budget.left) },
+      { name: 'retries_denied_total', type: 'counter', help: 'repeats that the budget denied', series: each(this.#budgets, (budget) => budget.denied) },
     ]
   }
 
