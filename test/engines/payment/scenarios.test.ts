@@ -9,6 +9,10 @@ import { loadScenarios } from '../../../src/lab/units.ts'
 
 const SEEDS = Array.from({ length: 20 }, (_, n) => n + 1)
 
+/** Hundreds of customers each: what chance could do to them it does within a run. */
+const CROWDED = new Set(['T6', 'T7', 'R2', 'R4', 'B1', 'B4', 'B5', 'B7', 'B9', 'B13', 'B15', 'charge-later'])
+const CROWDED_SEEDS = SEEDS.slice(0, 2)
+
 const scenarios = (await loadScenarios()).filter((scenario) => scenario.engine === 'payment')
 
 const planOf = (scenario: string, seed: number): Plan => ({
@@ -30,7 +34,7 @@ async function told(scenario: string, seed: number): Promise<{ result: Result; e
 
 describe.each(scenarios.map((scenario): [string, PaymentScenario] => [scenario.name, scenario]))('%s', (name, scenario) => {
   it(`holds: ${scenario.summary}`, async () => {
-    for (const seed of SEEDS) {
+    for (const seed of CROWDED.has(name) ? CROWDED_SEEDS : SEEDS) {
       const { result } = await told(name, seed)
       const judged = result.findings.map(({ invariant, verdict, looked, violations }) => ({ invariant, verdict, looked, why: violations[0]?.why }))
       expect(judged.filter(({ verdict }) => verdict !== 'held'), `seed ${seed}`).toEqual([])

@@ -8,10 +8,10 @@ const BANK_MS = 2500
 const FRAUD_MS = 50
 /** Until all have asked fraud and wait. */
 const SETTLED_MS = 300
-const STAYS_MS = 500
+const STAYS_MS = 300
 const AT_ONCE_MS = 1000
 /** Leaves the bank enough only if it is asked at once. */
-const HURRIED_MS = 2000
+const HURRIED_MS = 2600
 
 export const scenario: Scenario<PaymentAdapter> = {
   name: 'K3',

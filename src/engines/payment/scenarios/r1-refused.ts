@@ -6,8 +6,8 @@ import { collect, expectAtMost, expectTold } from '../staging.ts'
 /** Too few for a breaker, together. */
 const CUSTOMERS = 5
 const TRIES = 3
-/** Between two tries at most: the back-off doubles from 100 ms. */
-const LONGEST_WAIT_MS = 250
+/** Between two tries at most: the back-off doubles from 100 ms, and processes need time of their own. */
+const LONGEST_WAIT_MS = 500
 
 export const scenario: Scenario<PaymentAdapter> = {
   name: 'R1',

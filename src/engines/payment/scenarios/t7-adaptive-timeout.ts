@@ -44,8 +44,9 @@ export const scenario: Scenario<PaymentAdapter> = {
     const cutOff = (answers: Awaited<ReturnType<typeof pay>>) => answers.answers.length - told(answers.answers, 'declined')
     expectAtMost(world, 'few healthy answers are cut off', cutOff(calm), CALM / 100)
 
-    world.lie('fraud', 'error_500', { times: BURST })
+    const ill = world.toxic({ link: 'fraud', type: 'http_error', attributes: { status: 500 } })
     await pay(BURST)
+    ill()
     const after = await pay(BURST)
     world.expect('quick errors do not pull it down', Math.min(...after.timeouts) >= FLOOR_MS && cutOff(after) <= BURST / 50, `${Math.min(...after.timeouts)} ms at the least, ${cutOff(after)} of ${BURST} cut off`)
 
