@@ -11,6 +11,7 @@
  * An unknown outcome is resolved by look-up; not found counts only after the settle time; then the same bank key is sent again while the bank
  * still knows it; after that the door is closed by a void. Time alone decides nothing.
  */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../../clock.ts'
 import { within } from '../../clock.ts'
 import type { Log } from '../../events.ts'
@@ -137,6 +138,7 @@ export class PaymentEngine implements Engine {
   /** Recovers, notifies and tidies up until the signal aborts and what was begun has ended. Throws what `refuseDangerous` refuses. */
   async start(signal: AbortSignal): Promise<void> {
     refuseDangerous(this.settings)
+    setMaxListeners(0, signal) // each payment that waits listens to it
     this.#stopping = signal
     this.#outbox.stopping = signal
     this.#refunds.stopping = signal
@@ -719,6 +721,7 @@ export class PaymentEngine implements Engine {
       return moved
     } catch (error) {
       if (!(error instanceof Fenced)) throw error
+      if (name === 'doubt') throw error // nothing was learnt
       const now = this.clock.now()
       const news = await this.store.transaction('evidence', async (tx) => {
         const [told] = await tx.query<Payment>('SELECT * FROM payments WHERE id = :id', { id: payment.id })
