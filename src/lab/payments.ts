@@ -49,6 +49,7 @@ export async function openPayments(plan: Plan, { scenario, invariants, toxics, c
       },
       close() {
         silence()
+        for (const mock of Object.values(mocks)) mock.close?.()
         return body.close()
       },
       press(_key, nth) {

@@ -31,7 +31,7 @@ import type { Asked, Payment } from './http.ts'
 import { answerOf, cancelAnswer, finalAnswer, fingerprintOf, keyInUse, keyReused, orderTaken, readKey, readPayment, resultExpired, scopeOf, statusOf, unavailable } from './http.ts'
 import { append } from './ledger.ts'
 import { FINAL, UNFINISHED } from './machine.ts'
-import { Metrics } from './metrics.ts'
+import { Metrics, takeStock } from './metrics.ts'
 import { migrations } from './migrations.ts'
 import { Nodes } from './nodes.ts'
 import type { Duty } from './outbox.ts'
@@ -45,6 +45,8 @@ import { DEFAULTS, refuseDangerous } from './settings.ts'
 
 /** Rows that one sweep takes up at most; the next sweep takes the rest. */
 const SWEEP_ROWS = 200
+/** A timer that is later than this was held up by a machine that stood still. */
+const STALL_MS = 50
 /** Most a client may be told to wait, ms. */
 const LONGEST_RETRY_MS = 3_600_000
 
@@ -138,7 +140,7 @@ export class PaymentEngine implements Engine {
   /** Recovers, notifies and tidies up until the signal aborts and what was begun has ended. Throws what `refuseDangerous` refuses. */
   async start(signal: AbortSignal): Promise<void> {
     refuseDangerous(this.settings)
-    setMaxListeners(0, signal) // each payment that waits listens to it
+    setMaxListeners(0, signal) // every wait of this life listens to it
     this.#stopping = signal
     this.#outbox.stopping = signal
     this.#refunds.stopping = signal
@@ -185,9 +187,17 @@ export class PaymentEngine implements Engine {
     return atWork ? keyInUse(payment) : this.#answer(payment, deadline, true)
   }
 
-  /** The payment at rest, or as it stands when the deadline's reserve begins. */
+  /**
+   * The payment at rest, or as it stands when the deadline's reserve begins. After a stall of the machine that moment is found to be over, and the bank's
+   * answer may be there too, unread: it is given the time that it takes to write it down.
+   */
   async #untilRest(payment: Payment, rest: Promise<Payment>, deadline: Deadline): Promise<Payment> {
-    const rested = await within(this.clock, Math.max(0, deadline.leftMs - this.settings.reserveMs), rest.catch(() => undefined))
+    const { reserveMs, commitMs } = this.settings
+    const quiet = rest.catch(() => undefined)
+    const waitMs = Math.max(0, deadline.leftMs - reserveMs)
+    const due = this.clock.monotonic() + waitMs
+    let rested = await within(this.clock, waitMs, quiet)
+    if (!rested && this.clock.monotonic() - due > STALL_MS) rested = await within(this.clock, Math.min(commitMs, deadline.leftMs), quiet)
     return rested ?? { ...payment, state: 'unknown' }
   }
 
@@ -227,13 +237,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #scrape(): Promise<HttpResponse> {
-    const [row] = await this.store.transaction('gauges', (tx) =>
-      tx.query<{ unknown: number; oldest: number | null; owed: number; queued: number }>(
-        `SELECT (SELECT COUNT(*) FROM payments WHERE state = 'unknown') AS unknown, (SELECT MIN(first_sent_at) FROM payments WHERE state = 'unknown') AS oldest,
-                (SELECT COUNT(*) FROM outbox WHERE state = 'ready') AS owed, (SELECT COUNT(*) FROM payments WHERE state = 'queued') AS queued`,
-      ),
-    )
-    const body = this.#metrics.text({ ...row!, running: this.#running.size }, this.#hops.gauges())
+    const body = this.#metrics.text(await takeStock(this.store), this.#running.size, this.#hops.gauges())
     return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body }
   }
 
@@ -312,6 +316,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #charge(payment: Payment, patience: Patience): Promise<Payment> {
+    if (payment.cancelled_at !== null) return this.finish(payment, { kind: 'voided' }) // nothing was sent
     if (patience.left() < this.settings.minStartMs) return this.#giveWay(payment, this.#tooLate(patience))
     if (payment.two_step === 1) return this.#acquire(payment, patience)
     const screening = await this.#screen(payment, patience.left())
@@ -344,8 +349,11 @@ export class PaymentEngine implements Engine {
       try {
         for (let attempt = 1; ; attempt++) {
           if (patience.left() < minStartMs) return this.#giveWay(current, attempt === 1 && why === 'no bank' ? this.#tooLate(patience) : why, retryMs)
-          if (patience.gone?.aborted) return this.#giveWay(current, 'the client left before the bank was asked')
-          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs)
+          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs, patience.gone)
+          if (patience.gone?.aborted) {
+            if ('call' in pass) pass.leave()
+            return this.#giveWay(current, 'the client left before the bank was asked')
+          }
           if ('refused' in pass) {
             why = `not attempted: ${pass.refused}`
             retryMs = pass.retryMs
@@ -373,14 +381,24 @@ export class PaymentEngine implements Engine {
           const waitMs = Math.max(retryMs, backoff(attempt, retryBackoff, this.random))
           if (attempt >= tries || patience.left() - waitMs < minStartMs || !budgeted.retry()) break
           this.log.emit('hop.retried', { payment: current.id, hop: 'bank', attempt: attempt + 1, waitMs: Math.round(waitMs), why })
-          await this.clock.sleep(waitMs, this.#stopping)
-          if (this.#stopping.aborted) break
+          await this.#unlessOver(waitMs, patience.gone)
+          if (this.#stopping.aborted) return this.#giveWay(current, why, retryMs)
         }
       } finally {
         budgeted.end()
       }
     }
     return this.#giveWay(current, why, retryMs)
+  }
+
+  /** Waits, but no longer than this life and the client's own patience last. */
+  async #unlessOver(ms: number, gone: AbortSignal | undefined): Promise<void> {
+    const over = new AbortController()
+    const end = () => over.abort()
+    const signals = gone ? [this.#stopping, gone] : [this.#stopping]
+    for (const signal of signals) signal.addEventListener('abort', end)
+    if (!signals.some(({ aborted }) => aborted)) await this.clock.sleep(ms, over.signal)
+    for (const signal of signals) signal.removeEventListener('abort', end)
   }
 
   /** The money is held: fraud's word decides what becomes of it. */
@@ -590,6 +608,7 @@ export class PaymentEngine implements Engine {
     const now = this.clock.now()
     const duties: Duty[] = []
     let alarm: string | undefined
+    let contradicted = false
     try {
       const moved = await this.store.transaction('bank-event', async (tx) => {
         const fresh = await tx.query('INSERT INTO bank_events (id, at) VALUES (:id, :now) ON CONFLICT DO NOTHING RETURNING id', { id, now })
@@ -599,7 +618,8 @@ export class PaymentEngine implements Engine {
         const meaning = meaningOfRecord(payment, record, this.settings.providerCodes)
         if (payment.state === 'sent' || payment.state === 'unknown') {
           if (payment.cancelled_at !== null || (meaning.kind !== 'succeeded' && meaning.kind !== 'declined')) return undefined
-          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties) }
+          await keepEvidence(tx, payment.id, payment.epoch, `the bank's event ${id} says ${meaning.kind}`, now)
+          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties), charged: false }
         }
         const resting = payment.state === 'released' || payment.state === 'declined' || payment.state === 'voided' || payment.state === 'queued'
         if (resting && (meaning.kind === 'succeeded' || meaning.kind === 'authorised')) {
@@ -607,6 +627,7 @@ export class PaymentEngine implements Engine {
           await keepEvidence(tx, payment.id, payment.epoch, alarm, now)
           // Whichever bank it is that did not mean its refusal: where there is nothing to undo, a void closes a door that should be closed.
           for (const acquirer of this.settings.acquirers) duties.push(await this.#outbox.owe(tx, { ...payment, acquirer }, 'void', now))
+          contradicted = meaning.kind === 'succeeded'
           if (payment.state !== 'released' && payment.state !== 'queued') return { from: payment, to: payment }
           // Its bank key stands for a charge that is given back: a bank would answer it with that charge as if it stood.
           const over = await this.#ending(tx, payment, { kind: 'voided' }, now)
@@ -625,6 +646,7 @@ export class PaymentEngine implements Engine {
       })
       if (moved && moved.from !== moved.to) this.log.emit('payment.moved', { payment: moved.to.id, from: moved.from.state, to: moved.to.state, epoch: moved.to.epoch, why: `the bank's event ${id}` })
       if (alarm !== undefined) this.log.emit('payment.alarmed', { payment: moved!.to.id, why: alarm })
+      if (contradicted) this.log.emit('payment.contradicted', { payment: moved!.to.id, by: 'webhook', why: `the bank's event ${id} says that it was charged; the client was told ${moved!.from.state}` })
       for (const duty of duties) this.#outbox.send(duty)
       return json(200, { received: id })
     } catch (error) {
@@ -651,7 +673,7 @@ export class PaymentEngine implements Engine {
           abandoned: await tx.query<Payment>(`SELECT * FROM payments WHERE state IN ('claimed', 'sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
           dropped: left.length === 0 ? [] : await tx.query<Payment>(`SELECT * FROM payments WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('claimed', 'sent', 'unknown')`, { ids: JSON.stringify(left) }),
           queued: queueParallel > this.#queued.size ? await tx.query<Payment>("SELECT * FROM payments WHERE state = 'queued' AND due_at <= :now ORDER BY due_at LIMIT :limit", { now, limit: queueParallel - this.#queued.size }) : [],
-          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
+          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND (${orphaned} OR id IN (SELECT value FROM json_each(:ids))) LIMIT ${SWEEP_ROWS}`, { ...params, ids: JSON.stringify(this.#refunds.dropped()) }),
           owed: await this.#outbox.due(tx, now, SWEEP_ROWS),
           breakers: await this.#hops.tend(tx),
         }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { HttpRequest, Outcome, HttpResponse } from '../../network.ts'
 import { ResilError } from '../../errors.ts'
+import { parseJson } from '../../network.ts'
 import type { World } from '../../scenario.ts'
 import type { PaymentAdapter, PayOrder, Told, ToldOfRefund } from './adapter.ts'
 
@@ -31,6 +32,20 @@ export interface AskOptions {
 export interface Reply extends Told {
   outcome: Outcome<HttpResponse>['kind']
   status: number
+  /** From the question to the answer, or until the client gave up. */
+  ms: number
+  /** When the answer asks the client to come again; null when it does not. */
+  retryAfterMs: number | null
+}
+
+/** A question with further headers. */
+export function headed(headers: Record<string, string>): AskOptions {
+  return { edit: (request) => ({ ...request, headers: { ...request.headers, ...headers } }) }
+}
+
+/** A payment whose payer agrees to be charged later, and told by mail, when it cannot be done now. In the words of our own face. */
+export function consenting(email: string): AskOptions {
+  return { edit: (request) => ({ ...request, body: JSON.stringify({ ...(parseJson(request.body) as object), charge_later: { email } }) }) }
 }
 
 /** Money that somebody wants back, minor units; null for all that is left. */
@@ -55,6 +70,11 @@ export class Shop {
     const order = { order: `order-${n + 1}`, key: this.#world.random.id('key'), amount: this.#world.options.amountMinor + n * 100, currency: this.#world.options.currency, card, ...price }
     this.#orders.push(order)
     return order
+  }
+
+  /** All orders so far. */
+  get orders(): readonly PayOrder[] {
+    return this.#orders
   }
 
   /** Another key for the same order: what a client does that lost its key. */
@@ -139,13 +159,14 @@ export class Shop {
     const ms = Math.round((clock.monotonic() - start) * 10) / 10
     if (outcome.kind !== 'ok') {
       log.emit('client.told', { ...said, outcome: outcome.kind, status: 0, told: 'nothing', payment: null, digest: null, replayed: false, safeNewKey: null, why: outcome.error.code, ms })
-      return { outcome: outcome.kind, status: 0, told: 'nothing', payment: null, safeNewKey: null }
+      return { outcome: outcome.kind, status: 0, told: 'nothing', payment: null, safeNewKey: null, ms, retryAfterMs: null }
     }
     const { status, headers, body } = outcome.value
     const told = adapter.read(outcome.value)
     if (told.payment !== null) this.#payments.set(order.order, told.payment)
     const digest = createHash('sha256').update(body).digest('hex').slice(0, 16)
     log.emit('client.told', { ...said, outcome: 'ok', status, ...told, digest, replayed: headers['idempotent-replayed'] === 'true', ms })
-    return { outcome: 'ok', status, ...told }
+    const retryAfter = headers['retry-after']
+    return { outcome: 'ok', status, ...told, ms, retryAfterMs: retryAfter === undefined ? null : Number(retryAfter) * 1000 }
   }
 }

@@ -2,7 +2,7 @@
 import type { Event } from '../../events.ts'
 import type { World } from '../../scenario.ts'
 import type { PaymentAdapter, PayOrder } from './adapter.ts'
-import type { Reply, Shop } from './shop.ts'
+import type { AskOptions, Reply, Shop } from './shop.ts'
 
 type PaymentWorld = World<PaymentAdapter>
 
@@ -65,4 +65,73 @@ export function expectTold(world: PaymentWorld, name: string, reply: Reply, ...w
 /** Exactly `wanted` of what a tally counts. */
 export function expectCount(world: PaymentWorld, name: string, count: () => number, wanted: number): void {
   world.expect(name, count() === wanted, `${count()} instead of ${wanted}`.replace(/^(\d+) instead of \1$/, '$1'))
+}
+
+export function expectAtMost(world: PaymentWorld, name: string, seen: number, most: number): void {
+  world.expect(name, seen <= most, seen <= most ? `${seen} of at most ${most}` : `${seen}, and at most ${most} were allowed`)
+}
+
+/** How many were told one of the words. */
+export function told(replies: readonly Reply[], ...words: Reply['told'][]): number {
+  return replies.filter((reply) => words.includes(reply.told)).length
+}
+
+/** All of them were told one of the words. */
+export function expectAllTold(world: PaymentWorld, name: string, replies: readonly Reply[], ...words: Reply['told'][]): void {
+  const others = [...new Set(replies.filter((reply) => !words.includes(reply.told)).map((reply) => reply.told))]
+  world.expect(name, others.length === 0, `${told(replies, ...words)} of ${replies.length} told "${words.join('" or "')}"${others.length > 0 ? `, others "${others.join('", "')}"` : ''}`)
+}
+
+/** Keeps the events from now on for which `wanted` says yes, in their order. */
+export function collect(world: PaymentWorld, wanted: (event: Event) => boolean): Event[] {
+  const seen: Event[] = []
+  world.tally((event) => {
+    const yes = wanted(event)
+    if (yes) seen.push(event)
+    return yes
+  })
+  return seen
+}
+
+const isCharge = (event: Event) => event.type === 'exchange.opened' && event['link'] === 'bank' && event['method'] === 'POST' && event['path'] === '/v1/charges'
+
+/** Charge requests that leave for the bank from now on, whether they get there or not. */
+export function chargesSent(world: PaymentWorld): Event[] {
+  return collect(world, isCharge)
+}
+
+/** So many customers with an order each, `everyMs` apart (0: all at once). Answers what each was told, in the order of their coming. */
+export async function crowd(world: PaymentWorld, shop: Shop, many: number, everyMs: number, options: AskOptions = {}): Promise<Reply[]> {
+  const replies: Promise<Reply>[] = []
+  for (let n = 0; n < many; n++) {
+    if (n > 0 && everyMs > 0) await world.clock.sleep(everyMs)
+    const order = shop.order()
+    replies.push(shop.pay(order, `customer of ${order.order}`, options))
+  }
+  return Promise.all(replies)
+}
+
+/** The bank's front answers charge requests with this, and the bank never sees them. */
+const TURNED_AWAY = { status: 503, retry_after: 1, method: 'POST', path: '/v1/charges' }
+
+/** While the work goes on the bank turns charge requests away, with the proof that it did nothing. At least one must come. */
+export async function whileTurnedAway<T>(world: PaymentWorld, work: () => Promise<T>, attributes: Record<string, number | string> = {}): Promise<T> {
+  const wellAgain = world.toxic({ link: 'bank', type: 'http_error', attributes: { ...TURNED_AWAY, ...attributes } })
+  const done = await work()
+  wellAgain()
+  return done
+}
+
+/**
+ * Counts from now on the charge requests whose bank was promised more time than their client has left, or was not told how much.
+ * Amounts tell the clients apart.
+ */
+export function overdrawn(world: PaymentWorld): () => number {
+  const sentAt = new Map<number, number>()
+  return world.tally((event) => {
+    if (event.type === 'client.sent' && event['ask'] === 'pay') sentAt.set(event['amount'], event.t)
+    if (event.type !== 'bank.received' || event['ask'] !== 'charge') return false
+    const start = sentAt.get(event['amount'])
+    return event['timeoutMs'] === null || start === undefined || event.t - start + event['timeoutMs'] > world.adapter.deadlineMs
+  })
 }

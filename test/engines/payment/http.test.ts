@@ -138,12 +138,14 @@ describe('answers', () => {
     ['sent', 202, 'unknown', false],
     ['unknown', 202, 'unknown', false],
     ['review', 202, 'unknown', false],
+    ['queued', 202, 'none', false],
     ['released', 503, 'none', true],
+    ['authorised', 201, 'authorised', false],
     ['succeeded', 201, 'charged', false],
     ['declined', 402, 'none', true],
     ['voided', 409, 'none', true],
   ] as const)('%s reads %i, charge %s; another key is safe: %s', (state, status, charge, safe) => {
-    const final = ['succeeded', 'declined', 'voided'].includes(state)
+    const final = ['succeeded', 'authorised', 'declined', 'voided'].includes(state)
     const answer = final ? finalAnswer(payment(state)) : answerOf(payment(state), false)
     expect({ status: answer.status, ...JSON.parse(answer.body) }).toMatchObject({ status, state, charge_state: charge, safe_new_key: safe, payment_id: 'pay_1' })
     if (!final) expect(answer.headers['retry-after']).toBe('1')
