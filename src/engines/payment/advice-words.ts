@@ -16,9 +16,9 @@ function overview({ answers, lastedMs, services }: Advice): string[] {
   const calls = services.reduce((sum, service) => sum + service.calls, 0)
   const told = [
     `${count(answers.count, 'answer')} to clients`,
-    answers.turnedAway > 0 && `${answers.turnedAway} were told "not charged, try again" or "later"`,
+    answers.turnedAway > 0 && `${answers.turnedAway} of them "not charged, try again" or "later"`,
     answers.pending > 0 && `${answers.pending} "not known yet"`,
-    answers.late > 0 && `${answers.late} came after the deadline`,
+    answers.late > 0 && `${answers.late} after the deadline`,
   ]
   return [`${count(calls, 'call')} in ${seconds(lastedMs)}; ${told.filter(Boolean).join(', ')}`]
 }
@@ -39,7 +39,7 @@ function warnings({ services, answers, from }: Advice): string[] {
 
 function serviceInWords(service: ServiceAdvice, settings: PaymentSettings, from: number): string[] {
   const { calls, failed, cutOff, refused, latency, well, deadlineShare } = service
-  const bad = [`${failed} failed`, cutOff > 0 && `${cutOff} were cut off`, refused > 0 && `${refused} were refused here and never made`]
+  const bad = [`${failed} failed`, cutOff > 0 && `${cutOff} of them cut off`, refused > 0 && `${refused} refused here and never made`]
   return [
     `${service.service}: ${count(calls, 'call')}, ${bad.filter(Boolean).join(', ')}`,
     `  all           ${inWords(latency, cutOff / calls)}`,
