@@ -19,6 +19,22 @@ export interface ToxicSpec {
   attributes?: Record<string, number | string>
 }
 
+/** How a service fares in a storm. */
+export interface Weather {
+  /** Works that it does at once; what comes beyond waits in its queue, and is done though its client has gone. */
+  slots: number
+  /** Works that may wait; what comes beyond is refused with 503 and not done. */
+  queue: number
+  /** Of the works that are done: log-normal with these percentiles, ms. */
+  latency: { p50: number; p99: number }
+  /** Share of works that fail and are not done, 0..1; of these, `failsAtOnce` (0..1) fail at once and the others after `failsAfterMs`. */
+  failing: number
+  failsAtOnce: number
+  failsAfterMs: number
+  /** Decides the fate of each work by its number: the same storm, whatever policy stands before it. */
+  seed: number
+}
+
 /** The cells of the failure matrix. */
 export type Component = 'client' | 'engine' | 'store' | 'fraud' | 'bank' | 'notification' | 'network' | 'clock' | 'job'
 export type FailureMode = 'crash' | 'omission' | 'timing' | 'byzantine'
@@ -75,8 +91,8 @@ export interface StoreFault {
   site: string
   /** From 1, as of a crash point. */
   nth: number
-  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. */
-  how: 'full' | 'in_doubt' | 'slow' | 'gone'
+  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. `corrupt`: the file is damaged. */
+  how: 'full' | 'in_doubt' | 'slow' | 'gone' | 'corrupt'
   ms?: number
 }
 
@@ -92,6 +108,13 @@ export interface Stage {
   toxic(spec: ToxicSpec): () => void
   /** Makes a mock lie. It counts as scheduled. */
   lie(mock: string, kind: string, options?: { times?: number; after?: number; ms?: number }): void
+  /** Gives a mock its weather from now on; null takes it away. One that is given counts as scheduled: a work must meet it. */
+  weather(mock: string, weather: Weather | null): void
+  /**
+   * The most payments that any policy could have had paid within `deadlineMs` in that weather: an upper bound. `arrivals` says when each began, ms;
+   * `callsPerPayment` how often one may ask the bank, 1 when absent.
+   */
+  mostInTime(weather: Weather, arrivals: readonly number[], deadlineMs: number, callsPerPayment?: number): number
   /** Refuses connections to a link's service until healed. */
   down(link: string): void
   up(link: string): void
@@ -100,8 +123,8 @@ export interface Stage {
   killAt(point: CrashPoint, node?: string): void
   /** Makes one transaction of a node's store go wrong. It counts as scheduled. */
   spoil(fault: StoreFault, node?: string): void
-  /** A new life of the node on the same store. */
-  restart(node?: string): Promise<void>
+  /** A new life of the node on the same store. `settings` are that life's own, on top of the scenario's. */
+  restart(node?: string, settings?: Record<string, unknown>): Promise<void>
   /** SIGTERM: it drains, then ends. */
   terminate(node?: string): Promise<void>
   pause(node?: string): void
@@ -129,4 +152,12 @@ export interface World<Adapter = unknown> extends Stage {
   readonly options: { clicks: number; amountMinor: number; currency: string }
   /** One request to the subject (to `node`, or to any that lives). Emits nothing: the client that speaks says what it sent and was told. */
   send(request: HttpRequest, options: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>>
+  /** An operator forces a breaker in the subject's store, or with null lets it judge by itself again. Throws SUBJECT_NOT_OURS where the store is not ours. */
+  forceBreaker(name: string, forced: 'open' | 'closed' | 'disabled' | 'metrics_only' | null): Promise<void>
+  /** The wall clock of a node's present life is set, by `ms` forward or back. */
+  step(node: string, ms: number): void
+  /** Keeps the store as it is now; what is answered puts that in its place, while no node lives. */
+  backUp(): Promise<() => Promise<void>>
+  /** Compares the subject's store with the listing of a bank, as an operator would, over the whole run. */
+  reconcile(bank?: string): Promise<readonly { kind: string; reference: string; charge: string | null }[]>
 }

@@ -11,6 +11,8 @@ import type { Log } from '../events.ts'
 import { problem } from '../network.ts'
 import type { HttpRequest, HttpResponse, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
+import type { Weather } from '../scenario.ts'
+import type { Slots } from './weather.ts'
 
 export interface MockSetup {
   clock: Clock
@@ -35,6 +37,10 @@ export interface Mock {
   lie(lie: Lie): void
   /** Forgets the lies not yet told; one being told runs its course. */
   heal(): void
+  /** Nothing happens any more: what was to come later does not come. Absent where nothing is. */
+  close?(): void
+  /** From now on; null is the usual weather. Throws INVALID_WEATHER. Absent where a mock knows none. */
+  weather?(weather: Weather | null): void
   /** For a mock that tells the world of what happened: from now on it does so through `send`; the answer ends that. */
   webhooks?(send: Send): () => void
 }
@@ -115,7 +121,7 @@ export interface Work {
   waitMs?: number
   /** The effect and the answer. */
   finish: () => HttpResponse | Promise<HttpResponse>
-  /** In the place of `finish` when the work is not done. A work that has one is done in the weather's slots; one without is never in its way. */
+  /** In the place of `finish` when the work is not done. A work that has one is in the weather, unless it is answered at once (waitMs 0). */
   fail?: () => HttpResponse
 }
 
@@ -124,13 +130,13 @@ export function answer(response: HttpResponse, waitMs?: number): Work {
   return { waitMs, finish: () => response }
 }
 
-/** A request as a route sees it: its query string ('' when there is none), and the last segment of its path. */
+/** A request as a route sees it: its query string ('' when there is none), and the segment of its path that stands for `*`, else its last. */
 export interface Asked extends HttpRequest {
   query: string
   last: string
 }
 
-/** Path (its last segment may be `*`), then method. */
+/** Path (its last segment, or the one before, may be `*`), then method. */
 export type Routes = Readonly<Record<string, Readonly<Record<string, (asked: Asked) => Work>>>>
 
 /** Characters of a request body; the mocks' requests are a few hundred. */
@@ -142,14 +148,16 @@ export const TAIL_P99S = 5
 /** Requests with an effect that a mock takes on before it answers 507: what it remembers of each is never thrown away in a run. */
 export const LEDGER_LIMIT = 1_000_000
 
-/** The HTTP face of a mock. Throws INVALID_LATENCY. */
-export function serve(setup: MockSetup, routes: Routes): Service {
+/** The HTTP face of a mock; its works are done in `slots`, where it has some. Throws INVALID_LATENCY. */
+export function serve(setup: MockSetup, routes: Routes, slots?: Slots): Service {
   const { p50, p99 } = setup.latency
   if (!(p50 >= 0 && p99 >= p50 && Number.isFinite(p99)) || (p50 === 0 && p99 > 0)) throw new ResilError('INVALID_LATENCY', `no latency has p50 ${p50} ms and p99 ${p99} ms`, 'give 0 < p50 <= p99, or 0 and 0')
   const random = setup.random.fork('latency')
   return async (request) => {
     const work = begin(routes, request)
-    const ms = work.waitMs ?? (p50 === 0 ? 0 : Math.min(random.logNormal(p50, p99), TAIL_P99S * p99))
+    const usualMs = () => (p50 === 0 ? 0 : Math.min(random.logNormal(p50, p99), TAIL_P99S * p99))
+    if (slots) return slots.carryOut(work, usualMs)
+    const ms = work.waitMs ?? usualMs()
     if (ms > 0) await setup.clock.sleep(ms)
     return work.finish()
   }
@@ -161,11 +169,13 @@ function begin(routes: Routes, request: HttpRequest): Work {
   const path = mark < 0 ? request.path : request.path.slice(0, mark)
   const slash = path.lastIndexOf('/') + 1
   const at = (route: string) => (Object.hasOwn(routes, route) ? routes[route] : undefined)
-  const methods = at(path) ?? at(`${path.slice(0, slash)}*`)
+  const [, folder, name, verb] = /^(.*\/)([^/]+)\/([^/]+)$/.exec(path) ?? []
+  const acted = at(`${folder}*/${verb}`)
+  const methods = at(path) ?? at(`${path.slice(0, slash)}*`) ?? acted
   if (!methods) return answer(problem(404, 'no_such_route', 'there is nothing at this path'))
   if (!Object.hasOwn(methods, request.method)) return answer(problem(405, 'wrong_method', 'this path does not take this method', {}, { allow: Object.keys(methods).join(', ') }))
   const query = mark < 0 ? '' : request.path.slice(mark + 1)
-  return methods[request.method]!({ ...request, query, last: path.slice(slash) })
+  return methods[request.method]!({ ...request, query, last: methods === acted ? name! : path.slice(slash) })
 }
 
 /** 400: the request itself is wrong; nothing was done or remembered. `why` never repeats what was sent, for it may hold a card number. */
@@ -184,6 +194,12 @@ export function internalError(): HttpResponse {
 
 /** What a captive portal or a broken balancer answers in the place of the service. */
 export const GARBAGE: HttpResponse = { status: 200, headers: { 'content-type': 'text/html' }, body: '<!doctype html><title>Welcome</title><p>Please sign in to the network.</p>' }
+
+/** How long whoever asks waits for the answer, ms, as its x-request-timeout-ms says; null when it does not, or says no whole number. */
+export function timeoutOf(request: HttpRequest): number | null {
+  const said = request.headers['x-request-timeout-ms']
+  return said !== undefined && /^\d{1,9}$/.test(said) ? Number(said) : null
+}
 
 export function isText(value: unknown, most = 255): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= most

@@ -114,14 +114,14 @@ export class Hops {
     return budget.enter()
   }
 
-  /** Waits for a place for `waitMs` at most. */
-  async enter(call: HopCall, waitMs: number): Promise<Pass | Refusal> {
+  /** Waits for a place for `waitMs` at most, and not for a client who has `gone`. */
+  async enter(call: HopCall, waitMs: number, gone?: AbortSignal): Promise<Pass | Refusal> {
     const { clock, settings } = this.#setup
     if (!settings.guarded) return this.#pass(call, undefined, undefined)
     const bulkhead = this.#bulkhead(call)
     const priority = PRIORITY[call.priority]
     const now = clock.monotonic()
-    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, undefined, now))
+    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, gone, now))
     if (typeof place === 'string') return this.#refuse(call, 'bulkhead', 'too many are under way', bulkhead.retryAfterMs)
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
@@ -144,12 +144,12 @@ export class Hops {
   /** In the sweep's transaction: writes what changed, and reads what operators and the nodes beside wrote. Give the answer to `heed`. */
   async tend(tx: Tx): Promise<BreakerRow[]> {
     await this.#save(tx)
-    return tx.query<BreakerRow>('SELECT name, snapshot, forced, updated_at FROM breakers LIMIT :most', { most: BREAKERS_KEPT })
+    return tx.query<BreakerRow>('SELECT name, snapshot, forced, updated_at FROM breakers ORDER BY forced IS NULL, updated_at DESC LIMIT :most', { most: BREAKERS_KEPT })
   }
 
   heed(rows: readonly BreakerRow[]): void {
     for (const { name, snapshot, forced } of rows) {
-      const guarded = this.#named(name)
+      const guarded = this.#breakers.get(name) ?? this.#named(name)
       if (guarded.forced !== forced) {
         guarded.forced = forced
         if (forced === 'open') guarded.breaker.forceOpen()
@@ -192,12 +192,19 @@ export class Hops {
 
   async #save(tx: Tx): Promise<void> {
     const now = this.#setup.clock.now()
-    for (const [name, guarded] of this.#breakers) {
+    for (const [name, guarded] of [...this.#breakers]) {
       if (!guarded.dirty) continue
       guarded.dirty = false
       if (guarded.forced !== null) continue
       const snapshot: BreakerSnapshot = guarded.breaker.snapshot()
-      await tx.query('INSERT INTO breakers (name, snapshot, updated_at) VALUES (:name, :snapshot, :now) ON CONFLICT (name) DO UPDATE SET snapshot = :snapshot, updated_at = :now', { name, snapshot: JSON.stringify(snapshot), now })
+      // What another node wrote later is the truth: it is read next, and taken over.
+      await tx.query(
+        `INSERT INTO breakers (name, snapshot, updated_at)
+         VALUES (:name, :snapshot, :now)
+         ON CONFLICT (name) DO UPDATE SET snapshot = :snapshot, updated_at = :now
+         WHERE breakers.snapshot IS NULL OR json_extract(breakers.snapshot, '$.changedAt') <= :changedAt`,
+        { name, snapshot: JSON.stringify(snapshot), changedAt: snapshot.changedAt, now },
+      )
     }
   }
 
@@ -239,12 +246,17 @@ export class Hops {
 
   #breaker({ hop, service, scope }: HopCall): Guarded | undefined {
     if (hop === 'lookup' || hop === 'void') return undefined
-    return this.#named(this.#setup.settings.breakerScope === 'merchant' && hop !== 'notify' ? `${service}/${scope}` : service)
+    const one = this.#setup.settings.breakerScope === 'merchant' && hop !== 'notify' && hop !== 'fraud'
+    return this.#named(one ? `${service}/${scope}` : service)
   }
 
   #named(name: string): Guarded {
     const known = this.#breakers.get(name)
-    if (known) return known
+    if (known) {
+      this.#breakers.delete(name)
+      this.#breakers.set(name, known) // the last now
+      return known
+    }
     const { settings } = this.#setup
     const { windowMs, slowMs, ...rest } = settings.breaker
     if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)

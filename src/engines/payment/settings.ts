@@ -72,7 +72,7 @@ export interface PaymentSettings {
   guarded: boolean
   breaker: BreakerSettings
   bulkhead: BulkheadSettings
-  /** `endpoint`: one breaker a service; `merchant`: one a service and caller. */
+  /** `endpoint`: one breaker a service; `merchant`: one a bank and caller. */
   breakerScope: 'endpoint' | 'merchant'
   /** Secret of the bank's signed events; without one they are not taken. */
   bankEventSecret: string

@@ -46,7 +46,7 @@ export class RetryBudget {
   }
 
   enter(): BudgetedCall {
-    this.inFlight++
+    this.begin()
     return new Budgeted(this)
   }
 
@@ -55,7 +55,17 @@ export class RetryBudget {
     return Math.max(0, Math.ceil(Math.max(this.#minimum, this.#share * this.inFlight) - this.retrying))
   }
 
-  /** What a call asks. Says `retry_budget.emptied` at the first refusal of a row of them. */
+  /** `enter` without an object, for the kernel: whoever begins ends, exactly once, and says whether it has taken a repeat. */
+  begin(): void {
+    this.inFlight++
+  }
+
+  end(repeats: boolean): void {
+    this.inFlight--
+    if (repeats) this.retrying--
+  }
+
+  /** What a call asks before its first repeat. Says `retry_budget.emptied` at the first refusal of a row of them. */
   take(): boolean {
     if (this.retrying < Math.max(this.#minimum, this.#share * this.inFlight)) {
       this.#empty = false
@@ -87,9 +97,7 @@ class Budgeted implements BudgetedCall {
 
   end(): void {
     const budget = this.#budget
-    if (!budget) return
     this.#budget = undefined
-    budget.inFlight--
-    if (this.#repeats) budget.retrying--
+    budget?.end(this.#repeats)
   }
 }

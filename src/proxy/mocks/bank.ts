@@ -25,21 +25,25 @@
  * | is older than the key's lifetime  | executed: the money moves again                  | executed |
  *
  * That is the dialect `stripe-v1`; how the other providers differ stands in ../bank/dialects.ts.
+ * A request with `Authorization: Bearer sk_...` is for the bank's other face, which is Stripe's: see ../bank/stripe.ts.
  * Problems carry their word in `code`. Nothing keeps more of a card number than its last four digits and, for a key's lifetime, a digest.
  */
+import type { Cancel } from '../../clock.ts'
 import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import { connectionCut, json, parseJson, problem } from '../../network.ts'
-import type { HttpRequest, HttpResponse } from '../../network.ts'
+import type { HttpRequest, HttpResponse, Service } from '../../network.ts'
 import { dialects } from '../bank/dialects.ts'
 import type { KeyRecord } from '../bank/keys.ts'
 import { inUse, Keys } from '../bank/keys.ts'
 import type { Charge, ChargeAsked, Happening, Refund, Refusal, Void } from '../bank/ledger.ts'
 import { declines, Ledger } from '../bank/ledger.ts'
+import { isStripes, StripeFace } from '../bank/stripe.ts'
 import type { Message } from '../bank/webhooks.ts'
 import { WEBHOOK_SECRET, Webhooks } from '../bank/webhooks.ts'
-import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
+import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve, timeoutOf } from '../mock.ts'
 import type { Asked, Latency, Lie, LieTable, Mock, MockSetup, Routes, Send, Work } from '../mock.ts'
+import { Slots } from '../weather.ts'
 
 export { dialects }
 export type { Charge, Refund, Void }
@@ -56,6 +60,7 @@ export const lies = {
   error_500: { asks: 'charge', summary: 'answers 500 and does not charge; the failure came before the work, so the key remembers nothing' },
   delayed_apply: { asks: 'charge', ms: 5000, summary: 'answers 504 at once and charges ms later; until then the key is in use and look-ups find nothing' },
   original_after: { asks: 'charge', ms: 900_000, summary: 'answers 504 at once, and the request reaches the bank ms later; until then the bank knows nothing of it, the key included' },
+  refused_then_original: { asks: 'charge', ms: 30_000, summary: 'answers 503 with Retry-After at once, as if it had processed nothing, and the request reaches the bank ms later; until then the bank knows nothing of it, the key included' },
   in_progress: { asks: 'charge', ms: 5000, summary: 'answers 409 idempotency_key_in_use at once and charges ms later; until then the key is in use' },
   late_answer: { asks: 'charge', ms: 5000, summary: 'charges after ms, then answers truthfully; until then the key is in use' },
   wrong_amount: { asks: 'charge', summary: 'charges the asked amount and answers a hundred times as much; the key repeats that answer' },
@@ -120,10 +125,30 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
   const ledgerLimit = options.ledgerLimit ?? LEDGER_LIMIT
   const schedule = new LieSchedule('bank', lies, log)
   const webhooks = new Webhooks({ clock, ids: setup.random.fork('webhooks'), log, schedule, secret: WEBHOOK_SECRET })
-  const ledger = new Ledger({ clock, ids: setup.random.fork('ids'), log, tell: (what, made) => webhooks.tell((id) => messageOf(id, name, what, made, clock.now())) })
+  const ledger = new Ledger({ clock, ids: setup.random.fork('ids'), log, tell })
   /** Requests with an effect so far; bounds ledger and keys. */
   let taken = 0
   const keys = new Keys({ dialect, clock, log, schedule, takeSlot })
+
+  function tell(what: Happening, made: Charge | Refund): void {
+    stripe.told(made)
+    webhooks.tell((id) => stripe.event(id, what, made) ?? messageOf(id, name, what, made, clock.now()))
+  }
+
+  /** What comes after its answer. */
+  const coming = new Set<Cancel>()
+  function later(ms: number, run: () => void): void {
+    const cancel = clock.after(ms, () => {
+      coming.delete(cancel)
+      run()
+    })
+    coming.add(cancel)
+  }
+
+  function close(): void {
+    for (const cancel of coming) cancel()
+    coming.clear()
+  }
 
   function takeSlot(): Work | undefined {
     if (taken >= ledgerLimit) return answer(ledgerFull(ledgerLimit))
@@ -136,7 +161,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     if (typeof wanted === 'string') return malformed(wanted)
     const key = keys.of(asked)
     if (key === undefined) return malformed(NO_KEY)
-    log.emit('bank.received', { ask: 'charge', key, reference: wanted.reference, amount: wanted.amount, currency: wanted.currency })
+    log.emit('bank.received', { ask: 'charge', key, reference: wanted.reference, amount: wanted.amount, currency: wanted.currency, timeoutMs: timeoutOf(asked) })
     return chargeOnce(wanted, key, true)
   }
 
@@ -214,7 +239,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'void_then_reset':
         return { finish: () => (apply(), cut()), fail: internalError }
       case 'delayed_void':
-        clock.after(lie.ms, () => void apply())
+        later(lie.ms, () => void apply())
         return answer(gatewayTimeout(), 0)
       default:
         return { finish: apply, fail: internalError }
@@ -242,13 +267,16 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'delayed_apply':
       case 'delayed_capture':
       case 'delayed_refund':
-        clock.after(lie.ms, () => void keys.keep(record, apply()))
+        later(lie.ms, () => void keys.keep(record, apply()))
         return answer(gatewayTimeout(), 0)
       case 'original_after':
-        clock.after(lie.ms, late)
+        later(lie.ms, late)
         return answer(keys.free(record, gatewayTimeout()), 0)
+      case 'refused_then_original':
+        clock.after(lie.ms, late)
+        return answer(keys.free(record, problem(503, 'overloaded', 'come back later', { code: 'overloaded' }, { 'retry-after': '60' })), 0)
       case 'in_progress':
-        clock.after(lie.ms, () => void keys.keep(record, apply()))
+        later(lie.ms, () => void keys.keep(record, apply()))
         return answer(inUse(), 0)
       case 'late_answer':
         return { waitMs: lie.ms, finish: () => keys.keep(record, apply()) }
@@ -257,7 +285,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'wrong_currency':
         return { finish: () => keys.keep(record, altered(apply(), (body) => ({ currency: body['currency'] === 'EUR' ? 'USD' : 'EUR' }))) }
       case 'wrong_reference':
-        return { finish: () => keys.keep(record, altered(apply(), (body) => ({ reference: `${String(body['reference'])}-other` }))) }
+        return { finish: () => keys.keep(record, altered(apply(), (body) => ('reference' in body ? { reference: `${String(body['reference'])}-other` } : { id: `${String(body['id'])}0` }))) }
       case 'failed_body':
         return { finish: () => (apply(), keys.keep(record, json(200, { status: 'failed', code: 'NR', message: 'no response' }))) }
       case 'garbage':
@@ -269,7 +297,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
 
   function lookUp(asked: Asked): Work {
     const query = new URLSearchParams(asked.query)
-    if (query.has('since') && dialect!.looksUp) return list(query)
+    if (query.has('since')) return query.has('key') || query.has('reference') ? malformed('list by time, or look up by key or by reference') : list(query)
     return lookUpBy(query, 'reference', 'charges', (key) => keys.find(key)?.charges, (reference) => ledger.withReference(reference))
   }
 
@@ -295,6 +323,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     const after = query.get('after')
     if (after !== null && !ledger.find(after)) return answer(noSuchCharge())
     log.emit('bank.received', { ask: 'list', key: null, reference: null, amount: null, currency: null })
+    if (!dialect!.looksUp) return answer(noLookups())
     let more = false
     return search('time', `${sinceMs}..${untilMs}`, (found) => json(200, { charges: found, has_more: more }), () => {
       const page = ledger.page({ sinceMs, untilMs, after, limit })
@@ -321,7 +350,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
   }
 
   /** Looks when the latency has passed: a look-up that crosses a charge sees it. */
-  function search<T extends Charge | Refund>(by: 'key' | 'reference' | 'charge' | 'id' | 'time', value: string, respond: (found: readonly T[]) => HttpResponse, find: () => readonly T[]): Work {
+  function search<T extends { at: number }>(by: 'key' | 'reference' | 'charge' | 'id' | 'time', value: string, respond: (found: readonly T[]) => HttpResponse, find: () => readonly T[]): Work {
     return { finish: () => {
       let found = find()
       // They lie in the order of their making, so the last one is the youngest.
@@ -344,8 +373,12 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     '/v1/voids': { POST: voidReference },
     '/ledger': { GET: () => answer(json(200, books()), 0) },
   }
-  const handle = serve(setup, telling(routes, webhooks))
-  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), webhooks: (send) => webhooks.bind(send) }
+  const slots = new Slots('bank', clock, log)
+  const own = serve(setup, telling(routes, webhooks), slots)
+  const stripe = new StripeFace({ clock, ids: setup.random.fork('stripe'), log, ledger, keys, schedule, spoilt, search: dialect.looksUp ? search : () => answer(noLookups()) })
+  const stripes = serve({ ...setup, random: setup.random.fork('stripe') }, telling(stripe.routes, webhooks), slots)
+  const handle: Service = async (request) => (isStripes(request) ? stripe.answer(request, await stripes(request)) : own(request))
+  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), close, weather: (weather) => slots.change(weather), webhooks: (send) => webhooks.bind(send) }
 }
 
 /** The routes, with answers that wait for a webhook that must come first. */
