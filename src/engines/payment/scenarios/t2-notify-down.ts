@@ -6,8 +6,8 @@ import { collect, crowd, expectAllTold, next } from '../staging.ts'
 const CUSTOMERS = 60
 /** A second's worth of them at a time. */
 const EVERY_MS = 20
-/** From the bank's charge to the customer's answer: a commit, and no word to anybody else. */
-const AT_ONCE_MS = 100
+/** From the bank's charge to the customer's answer: a commit, and no word to anybody else, which would be given a second. */
+const AT_ONCE_MS = 500
 
 export const scenario: Scenario<PaymentAdapter> = {
   name: 'T2',
