@@ -144,7 +144,7 @@ export class WireBody implements PaymentBody {
     const { clock, mocks, log, subject, ports } = this.#setup
     const urls: Record<string, string> = {}
     for (const [name, mock] of Object.entries(mocks)) {
-      const handle = name === 'bank' ? auditIntent(mock.handle, () => this.#audit, log.from('audit')) : mock.handle
+      const handle = name.startsWith('bank') ? auditIntent(mock.handle, () => this.#audit, log.from('audit')) : mock.handle
       const server = await serveHttp(handle, { clock })
       this.#servers.push(server)
       const link = await this.#link(name, { port: ports[name] ?? 0 }, server.port)

@@ -26,7 +26,7 @@ const MEANS: Record<State, string> = {
   declined: 'not charged, and never will be under this key',
   released: 'not charged; the same key may try again',
   voided: 'not charged: given up, and closed at the bank',
-  review: 'a person must compare it with the bank: docs/operations.md, "What to do with review"',
+  review: 'a person must compare it with the bank, then say resil pay resolve: docs/operations.md, "What to do with review"',
 }
 
 export default class PayStatus extends BaseCommand<typeof PayStatus> {

@@ -743,6 +743,7 @@ export class PaymentEngine implements Engine {
       return moved
     } catch (error) {
       if (!(error instanceof Fenced)) throw error
+      if (name === 'doubt') throw error // nothing was learnt
       const now = this.clock.now()
       const news = await this.store.transaction('evidence', async (tx) => {
         const [told] = await tx.query<Payment>('SELECT * FROM payments WHERE id = :id', { id: payment.id })

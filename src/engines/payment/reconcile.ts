@@ -10,9 +10,10 @@ import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import type { Network } from '../../network.ts'
 import { parseJson } from '../../network.ts'
-import type { Store, Tx } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { decisive, listingRequest, lookupRequest, meaningOfRecord, recordsFound } from './bank.ts'
 import type { Payment } from './http.ts'
+import { keepEvidence } from './records.ts'
 
 /** Charges in one page of the bank's listing, and how long one page may take. */
 const PAGE = 100
@@ -125,9 +126,7 @@ export async function reconcile({ clock, network, store, log, acquirer, since, u
 
   const more = full()
   const found = differences.slice(0, MOST_DIFFERENCES)
-  await store.transaction('reconciled', async (tx) => {
-    for (const difference of found) await remember(tx, difference, clock.now())
-  })
+  await remember(store, found, clock.now())
   for (const difference of found) {
     if (CONTRADICTS.has(difference.kind)) log?.emit('payment.contradicted', { payment: difference.reference, by: 'reconciliation', why: differenceInWords(difference).what })
   }
@@ -206,11 +205,19 @@ async function refunded(store: Store, id: string): Promise<boolean> {
   return row !== undefined && row.back >= row.amount
 }
 
-/** Once, however often it is found. */
-async function remember(tx: Tx, difference: Difference, now: number): Promise<void> {
-  const what = `${RECONCILED}${JSON.stringify(difference)}`
-  const { reference: payment } = difference
-  const fresh = await tx.query('INSERT INTO evidence (payment, at, epoch, what) SELECT :payment, :now, 0, :what WHERE NOT EXISTS (SELECT 1 FROM evidence WHERE payment = :payment AND what = :what) RETURNING at', { payment, now, what })
-  if (fresh.length === 0 || !CONTRADICTS.has(difference.kind)) return
-  await tx.query("INSERT INTO audits (at, who, what, subject, why) VALUES (:now, 'reconciliation', :what, :payment, :why)", { now, what: CONTRADICTED, payment, why: differenceInWords(difference).what })
+/** Each once, however often it is found; so many in one transaction, because a service may be waiting to write. */
+async function remember(store: Store, differences: readonly Difference[], now: number): Promise<void> {
+  const texts = differences.map((difference) => `${RECONCILED}${JSON.stringify(difference)}`)
+  const kept = await store.transaction('reconcile', (tx) => tx.query<{ what: string }>('SELECT what FROM evidence WHERE what IN (SELECT value FROM json_each(:texts))', { texts: JSON.stringify(texts) }))
+  const known = new Set(kept.map(({ what }) => what))
+  const fresh = differences.filter((_, n) => !known.has(texts[n]!))
+  for (let n = 0; n < fresh.length; n += ROWS) {
+    await store.transaction('reconciled', async (tx) => {
+      for (const difference of fresh.slice(n, n + ROWS)) {
+        const { kind, reference } = difference
+        await keepEvidence(tx, reference, 0, `${RECONCILED}${JSON.stringify(difference)}`, now)
+        if (CONTRADICTS.has(kind)) await tx.query("INSERT INTO audits (at, who, what, subject, why) VALUES (:now, 'reconciliation', :what, :reference, :why)", { now, what: CONTRADICTED, reference, why: differenceInWords(difference).what })
+      }
+    })
+  }
 }

@@ -11,14 +11,16 @@ import type { Cancel, Clock } from '../../clock.ts'
 
 const TICK_MS = 250
 
-export interface Timeout {
-  readonly dueAt: number
-  readonly expire: () => void
-  previous: Timeout | undefined
-  next: Timeout | undefined
+/** A place in the line. What waits extends it, so that waiting costs one object. */
+export abstract class Timeout {
+  dueAt = 0
+  previous: Timeout | undefined = undefined
+  next: Timeout | undefined = undefined
   /** One that would come before the tail, or before the timer looks, has a timer of its own. */
-  cancel: Cancel | undefined
-  over: boolean
+  cancel: Cancel | undefined = undefined
+  over = true
+
+  abstract expire(): void
 }
 
 export class Lane {
@@ -33,24 +35,25 @@ export class Lane {
   }
 
   /**
-   * Calls `expire` at `dueAt` (monotonic ms), `now` being the present. What is ready in the turn in which that time comes is done first: an answer that is in
+   * Calls `timeout.expire` at `dueAt` (monotonic ms), `now` being the present. What is ready in the turn in which that time comes is done first: an answer that is in
    * the socket when a stalled event loop comes to its timers is read, and wins.
    */
-  set(dueAt: number, now: number, expire: () => void): Timeout {
+  set(timeout: Timeout, dueAt: number, now: number): void {
     const tail = this.#tail
-    const timeout: Timeout = { dueAt, expire, previous: tail, next: undefined, cancel: undefined, over: false }
+    timeout.dueAt = dueAt
+    timeout.over = false
     if ((tail !== undefined && dueAt < tail.dueAt) || (this.#looksAt !== undefined && dueAt < this.#looksAt)) {
-      timeout.previous = undefined
       timeout.cancel = this.#clock.after(dueAt - now, () => this.#atTheEndOfTheTurn(timeout))
-      return timeout
+      return
     }
+    timeout.previous = tail
     if (tail === undefined) this.#head = timeout
     else tail.next = timeout
     this.#tail = timeout
     if (this.#looksAt === undefined) this.#arm(dueAt, now)
-    return timeout
   }
 
+  /** Of one that is over, or was never set, nothing. */
   callOff(timeout: Timeout): void {
     if (timeout.over) return
     timeout.over = true

@@ -20,7 +20,7 @@ import { RunningAttempt } from './attempt.ts'
 import type { Breaker } from './breaker.ts'
 import type { Bulkhead, BulkheadRejection, Priority } from './bulkhead.ts'
 import type { Deadline } from './deadline.ts'
-import { Lane } from './lane.ts'
+import { Lane, Timeout } from './lane.ts'
 import type { RefusalCode } from './refusal.ts'
 import { refusal } from './refusal.ts'
 import type { RetryBudget } from './retry-budget.ts'
@@ -223,29 +223,57 @@ export class Policy {
   /** The work, or a Refusal as soon as its time is up or its caller leaves. The work is told, and what it answers later is nobody's. */
   #watched<T>(work: Work<T>, attempt: RunningAttempt, now: number, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
-      const lane = this.#lane
       const running = work(attempt)
-      const timeout =
-        this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY
-          ? lane.set(now + attempt.timeoutMs, now, () => reject(attempt.cutOff(refusal(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT'))))
-          : undefined
-      const leave = signal === undefined ? undefined : () => reject(attempt.cutOff(refusal('CALLER_LEFT_DURING')))
-      signal?.addEventListener('abort', leave!, { once: true })
-      const rest = () => {
-        if (timeout !== undefined) lane.callOff(timeout)
-        signal?.removeEventListener('abort', leave!)
-      }
+      const watch = new Watch(this.#lane, attempt, lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT', reject, signal)
+      if (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY && attempt.cut === undefined) this.#lane.set(watch, now + attempt.timeoutMs, now)
       Promise.resolve(running).then(
         (answer) => {
-          rest()
+          watch.rest()
           resolve(answer)
         },
         (error) => {
-          rest()
+          watch.rest()
           reject(error)
         },
       )
     })
+  }
+}
+
+/** What waits beside the work: for its time to be up, and for its caller to leave. */
+class Watch extends Timeout {
+  readonly #lane: Lane
+  readonly #attempt: RunningAttempt
+  readonly #late: RefusalCode
+  readonly #reject: (why: unknown) => void
+  readonly #signal: AbortSignal | undefined
+  #leave: (() => void) | undefined = undefined
+
+  constructor(lane: Lane, attempt: RunningAttempt, late: RefusalCode, reject: (why: unknown) => void, signal: AbortSignal | undefined) {
+    super()
+    this.#lane = lane
+    this.#attempt = attempt
+    this.#late = late
+    this.#reject = reject
+    this.#signal = signal
+    if (signal === undefined) return
+    this.#leave = () => this.#cutOff('CALLER_LEFT_DURING')
+    if (signal.aborted) this.#leave() // by the work itself, before its first await
+    else signal.addEventListener('abort', this.#leave, { once: true })
+  }
+
+  override expire(): void {
+    this.#cutOff(this.#late)
+  }
+
+  rest(): void {
+    this.#lane.callOff(this)
+    if (this.#leave !== undefined) this.#signal!.removeEventListener('abort', this.#leave)
+  }
+
+  #cutOff(code: RefusalCode): void {
+    this.rest()
+    this.#reject(this.#attempt.cutOff(refusal(code)))
   }
 }
 

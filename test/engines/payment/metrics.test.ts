@@ -1,84 +1,28 @@
-import { createHmac } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/clock.ts'
-import type { Engine } from '../../../src/engines/engine.ts'
-import { createEngine } from '../../../src/engines/payment/engine.ts'
 import { Metrics, takeStock } from '../../../src/engines/payment/metrics.ts'
 import { migrations } from '../../../src/engines/payment/migrations.ts'
 import { forceBreaker, resolvePayment } from '../../../src/engines/payment/operator.ts'
 import { reconcile } from '../../../src/engines/payment/reconcile.ts'
 import { openSqlite } from '../../../src/engines/store/sqlite.ts'
-import type { Store } from '../../../src/engines/store/store.ts'
-import { ResilError } from '../../../src/errors.ts'
-import { EventLog } from '../../../src/events.ts'
-import { openMocks } from '../../../src/lab/world.ts'
-import type { Network } from '../../../src/network.ts'
 import { Random } from '../../../src/random.ts'
+import { closeAll, openAlone } from './alone.ts'
 import type { Sample } from './prometheus.ts'
 import { parsePrometheus } from './prometheus.ts'
 
-const SECRET = 'whsec_test'
+afterEach(closeAll)
 
-const stores: Store[] = []
-afterEach(async () => {
-  for (const store of stores.splice(0)) await store.close()
-})
-
-/** An engine in virtual time between mocks that answer at once; `bankDown` refuses every connection to the bank. */
-async function open(settings: object = {}) {
-  const clock = new VirtualClock()
-  const random = Random.seeded(7)
-  const log = new EventLog('test', clock)
-  const mocks = openMocks(clock, random, log.from('mock'), true)
-  const world = { bankDown: false }
-  const network: Network = {
-    async call(service, request, { timeoutMs }) {
-      if (service === 'bank' && world.bankDown) return { kind: 'failed', error: new ResilError('REFUSED', 'nobody listens') }
-      const asked = mocks[service as 'bank'].handle(request).then((value) => ({ kind: 'ok', value }) as const)
-      return Promise.race([asked, clock.sleep(timeoutMs).then(() => ({ kind: 'unknown', error: new ResilError('TIMEOUT', 'too late') }) as const)])
-    },
-  }
-  const store = await openSqlite(':memory:', { clock, random })
-  stores.push(store)
-  const stop = new AbortController()
-  let engine!: Engine
-  let n = 0
-  const ask = async (method: string, path: string, body = '', headers: Record<string, string> = {}) => engine.handle({ method, path, headers, body })
-  return {
-    clock, random, log, mocks, network, store, world, ask,
-    run: <T>(work: () => Promise<T>): Promise<T> =>
-      clock.run((async () => {
-        engine = await createEngine({ clock, random, network, store, log: log.from('engine', 'n1'), node: 'n1', incarnation: 1 }, { bankEventSecret: SECRET, ...settings })
-        const loops = engine.start(stop.signal)
-        try {
-          return await work()
-        } finally {
-          stop.abort()
-          await loops
-        }
-      })()),
-    pay: async (scope?: string) => {
-      const answer = await ask('POST', '/v1/payments', JSON.stringify({ amount: 9900, currency: 'USD', order: `order-${++n}`, card: 'tok_visa' }), { 'idempotency-key': `key-${n}`, ...(scope === undefined ? {} : { authorization: scope }) })
-      return { status: answer.status, id: (JSON.parse(answer.body) as { payment_id: string }).payment_id }
-    },
-    tell: (id: string, record: object) => {
-      const body = JSON.stringify({ id, type: 'charge', data: { object: record } })
-      const t = Math.floor(clock.now() / 1000)
-      return ask('POST', '/v1/bank-events', body, { 'bank-signature': `t=${t},v1=${createHmac('sha256', SECRET).update(`${t}.${body}`).digest('hex')}` })
-    },
-    scrape: async () => parsePrometheus((await ask('GET', '/metrics')).body),
-  }
-}
+const scrape = async (world: { ask(method: string, path: string): Promise<{ body: string }> }) => parsePrometheus((await world.ask('GET', '/metrics')).body)
 
 const valueOf = (samples: readonly Sample[], name: string, labels: Record<string, string> = {}): number | undefined =>
   samples.find((sample) => sample.name === `resil_${name}` && Object.keys(sample.labels).length === Object.keys(labels).length && Object.entries(labels).every(([label, value]) => sample.labels[label] === value))?.value
 
 describe('what is scraped', () => {
   it('an incident: refusals, openings, the first trial, the time to close, the budget, and what an operator would be woken by', async () => {
-    const world = await open()
+    const world = await openAlone()
     await world.run(async () => {
       expect(await world.pay()).toMatchObject({ status: 201 })
-      const well = await world.scrape()
+      const well = await scrape(world)
       expect(valueOf(well, 'told_truth_mismatches_total', { source: 'webhook' })).toBe(0)
       expect(valueOf(well, 'told_truth_mismatches_total', { source: 'reconciliation' })).toBe(0)
       expect(valueOf(well, 'payments_unknown_total')).toBe(0)
@@ -89,18 +33,18 @@ describe('what is scraped', () => {
 
       world.world.bankDown = true
       await Promise.all(Array.from({ length: 30 }, () => world.pay()))
-      const ill = await world.scrape()
+      const ill = await scrape(world)
       expect(valueOf(ill, 'breaker_state', { service: 'bank', state: 'open' })).toBe(1)
       expect(valueOf(ill, 'breaker_transitions_total', { service: 'bank', to: 'opened' })).toBe(1)
       expect(valueOf(ill, 'hops_total', { hop: 'bank', service: 'bank', outcome: 'failed' })).toBeGreaterThanOrEqual(20)
       expect(valueOf(ill, 'retries_denied_total', { service: 'bank' })).toBeGreaterThan(0)
       await world.pay()
-      expect(valueOf(await world.scrape(), 'hops_refused_total', { hop: 'bank', service: 'bank', by: 'breaker' })).toBeGreaterThan(0)
+      expect(valueOf(await scrape(world), 'hops_refused_total', { hop: 'bank', service: 'bank', by: 'breaker' })).toBeGreaterThan(0)
 
       world.world.bankDown = false
       await world.clock.sleep(6000)
       expect(await world.pay()).toMatchObject({ status: 201 })
-      const again = await world.scrape()
+      const again = await scrape(world)
       expect(valueOf(again, 'breaker_first_trials_total', { service: 'bank', ended: 'closed' })).toBe(1)
       expect(valueOf(again, 'breaker_open_seconds_count', { service: 'bank' })).toBe(1)
       expect(valueOf(again, 'breaker_open_seconds_bucket', { service: 'bank', le: '5' })).toBe(0)
@@ -109,17 +53,17 @@ describe('what is scraped', () => {
   })
 
   it('an unknown outcome, how long it was so, and that the look-up resolved it', async () => {
-    const world = await open()
+    const world = await openAlone()
     await world.run(async () => {
       world.mocks.bank.lie({ kind: 'charge_then_500', times: 1, after: 0, ms: 0 })
       world.mocks.bank.lie({ kind: 'lookup_down', times: 3, after: 0, ms: 0 })
       const paying = world.pay()
       await world.clock.sleep(1)
-      const meanwhile = await world.scrape()
+      const meanwhile = await scrape(world)
       expect(valueOf(meanwhile, 'payments_unknown')).toBe(1)
       await paying
       await world.clock.sleep(10_000)
-      const samples = await world.scrape()
+      const samples = await scrape(world)
       expect(valueOf(samples, 'payments_unknown_total')).toBe(1)
       expect(valueOf(samples, 'payments_unknown')).toBe(0)
       expect(valueOf(samples, 'payments_resolved_total', { to: 'succeeded', source: 'lookup' })).toBe(1)
@@ -129,7 +73,7 @@ describe('what is scraped', () => {
   })
 
   it('told against truth: the bank charged what the client was told is not charged, by its event and by its listing', async () => {
-    const world = await open()
+    const world = await openAlone()
     const told: string[] = []
     world.log.subscribe((event) => void told.push(`${event['by']} ${event['payment']}`), (type) => type === 'payment.contradicted')
     await world.run(async () => {
@@ -148,31 +92,31 @@ describe('what is scraped', () => {
       expect((await compare()).differences).toMatchObject([{ kind: 'charged-here-not', reference: paid }])
       await compare()
       expect(told).toEqual([`webhook ${id}`, `reconciliation ${paid}`, `reconciliation ${paid}`])
-      const samples = await world.scrape()
+      const samples = await scrape(world)
       expect(valueOf(samples, 'told_truth_mismatches_total', { source: 'webhook' })).toBe(1)
       expect(valueOf(samples, 'told_truth_mismatches_total', { source: 'reconciliation' })).toBe(1)
     })
   })
 
   it("an operator's resolution, done in another process, is counted from the store", async () => {
-    const world = await open()
+    const world = await openAlone()
     await world.run(async () => {
       world.mocks.bank.lie({ kind: 'wrong_amount', times: 1, after: 0, ms: 0 })
       const { id } = await world.pay()
       await resolvePayment(world.store, world.clock, world.random, id, { kind: 'not-charged' }, { who: 'maria', why: 'voided at the bank' })
-      expect(valueOf(await world.scrape(), 'payments_resolved_total', { to: 'voided', source: 'operator' })).toBe(1)
+      expect(valueOf(await scrape(world), 'payments_resolved_total', { to: 'voided', source: 'operator' })).toBe(1)
     })
   })
 
   it('a thousand callers with a breaker each make no more series than one', async () => {
-    const world = await open({ breakerScope: 'merchant' })
+    const world = await openAlone({ breakerScope: 'merchant' })
     await world.run(async () => {
       for (let n = 0; n < 100; n++) await world.pay(`Bearer ${n}`)
-      const few = (await world.scrape()).length
+      const few = (await scrape(world)).length
       for (let n = 100; n < 200; n++) await world.pay(`Bearer ${n}`)
       world.world.bankDown = true
       for (let n = 0; n < 25; n++) await world.pay('Bearer down')
-      const samples = await world.scrape()
+      const samples = await scrape(world)
       expect(valueOf(samples, 'breaker_transitions_total', { service: 'bank', to: 'opened' })).toBe(1)
       expect(valueOf(samples, 'breaker_state', { service: 'bank', state: 'closed' })).toBe(200)
       expect(samples.length).toBeLessThan(few + 20)
@@ -200,12 +144,12 @@ describe('what is scraped', () => {
     const clock = new VirtualClock()
     await clock.run((async () => {
       const store = await openSqlite(':memory:', { clock, random: Random.seeded(1) })
-      stores.push(store)
       await store.migrate(migrations)
       let sql = ''
       await takeStock({ ...store, transaction: (_, work) => work({ query: async (text) => ((sql = text), [{}] as never) }) })
       const plan = await store.transaction('plan', (tx) => tx.query<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`, { contradicted: 'x' }))
       expect(plan.length).toBeGreaterThan(10)
+      await store.close()
       expect(plan.map(({ detail }) => detail).filter((detail) => /^SCAN (payments|refunds|outbox)(?! USING (COVERING )?INDEX)/.test(detail))).toEqual([])
     })())
   })
@@ -213,15 +157,15 @@ describe('what is scraped', () => {
 
 describe('breakers by hand, on the store', () => {
   it('a release closes one that opened by itself too, and what it was forced to before is forgotten', async () => {
-    const world = await open()
+    const world = await openAlone()
     await world.run(async () => {
       world.world.bankDown = true
       await Promise.all(Array.from({ length: 30 }, () => world.pay()))
       await world.clock.sleep(1500)
-      expect(valueOf(await world.scrape(), 'breaker_state', { service: 'bank', state: 'open' })).toBe(1)
+      expect(valueOf(await scrape(world), 'breaker_state', { service: 'bank', state: 'open' })).toBe(1)
       await forceBreaker(world.store, world.clock, 'bank', null, { who: 'maria', why: 'it is back' })
       await world.clock.sleep(1500)
-      expect(valueOf(await world.scrape(), 'breaker_state', { service: 'bank', state: 'closed' })).toBe(1)
+      expect(valueOf(await scrape(world), 'breaker_state', { service: 'bank', state: 'closed' })).toBe(1)
       world.world.bankDown = false
       expect(await world.pay()).toMatchObject({ status: 201 })
     })

@@ -49,7 +49,7 @@ describe('what only the reference engine promises', () => {
     expect(events.filter(({ type }) => type === 'client.told').map(({ status, replayed }) => [status, replayed])).toEqual([[201, false], [201, true]])
   })
 
-  it.each([['D3', 422], ['D6', 405], ['D7', 409], ['D8', 400], ['late-retry', 409]])('%s: what is refused is answered %i', async (name, status) => {
+  it.each([['D3', 422], ['D6', 405], ['D7', 409], ['D8', 400], ['late-retry', 409], ['E1', 409], ['E2', 409]])('%s: what is refused is answered %i', async (name, status) => {
     const { events } = await told(name, 1)
     const refused = events.filter(({ type, told }) => type === 'client.told' && (told === 'refused' || told === 'conflict'))
     expect(refused.length).toBeGreaterThan(0)
@@ -59,6 +59,34 @@ describe('what only the reference engine promises', () => {
   it('U7: an operator is told of the web page', async () => {
     const { events } = await told('U7', 1)
     expect(events.filter(({ type }) => type === 'payment.alarmed').map(({ why }) => why)).toEqual(['the answer cannot be read', 'the answer cannot be read'])
+  })
+
+  it.each([
+    ['U8', /^asked for \d+ USD for pay_\w+, the bank says/],
+    ['U9', /^unknown for \d+ s$/],
+    ['U11', /^the bank says that it has ch_\w+, and the payment is released: voided$/],
+    ['U12', /this bank cannot be asked what became of it$/],
+    ['U15', /^its capture: .* the hold is given back$/],
+    ['original-after-failover', /: voided at bank$/],
+  ])('%s: an operator is told', async (name, why) => {
+    const { events } = await told(name, 1)
+    expect(events.filter(({ type }) => type === 'payment.alarmed').map((event) => event['why'])).toContainEqual(expect.stringMatching(why))
+  })
+
+  it('U18: each payment moves to its end once, whoever told of it', async () => {
+    const { events } = await told('U18', 1)
+    const ended = events.filter(({ type, to }) => type === 'payment.moved' && to === 'succeeded').map(({ payment }) => payment)
+    expect(ended).toHaveLength(7)
+    expect(new Set(ended).size).toBe(7)
+    expect(events.filter(({ type }) => type === 'payment.alarmed')).toEqual([])
+  })
+
+  it('C10: both nodes die at each commit, before it and after it', async () => {
+    const { events } = await told('C10', 1)
+    const deaths = events.filter(({ type }) => type === 'node.killed')
+    const sites = ['tx:claim', 'tx:intent', 'tx:outcome', 'answer', 'tx:notified', 'tx:doubt', 'tx:look', 'tx:outcome'].flatMap((site) => [`${site}:before`, `${site}:after`])
+    expect(deaths.filter(({ node }) => node === 'n1').map(({ site }) => site)).toEqual(sites)
+    expect(deaths.filter(({ node }) => node === 'n2').map(({ site }) => site)).toEqual(sites.map(() => 'scenario'))
   })
 
   it('E5: what the woken node writes is refused and kept as evidence', async () => {

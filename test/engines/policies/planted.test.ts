@@ -88,6 +88,7 @@ const bugs: [bug: string, rule: string, file: string, stands: string, planted: s
   ['the shared timer sleeps past what comes due', 'timeouts that share', 'lane.ts', 'this.#arm(next.dueAt, now)', 'this.#arm(now + TICK_MS, now)'],
   ['a nearer deadline waits for those before it', 'timeouts that share', 'lane.ts', '(tail !== undefined && dueAt < tail.dueAt) || ', ''],
   ['what comes due before the shared timer looks again is late', 'timeouts that share', 'lane.ts', ' || (this.#looksAt !== undefined && dueAt < this.#looksAt)', ''],
+  ['who was cut off stays on the caller’s list', 'a call that is over', 'policy.ts', '    this.rest()\n    this.#reject(', '    this.#reject('],
   ['the work is not told', 'a call that is cut off', 'attempt.ts', 'this.#controller?.abort(why)', ''],
   ['a caller who left is a failure', 'T5', 'policy.ts', "result = left ? 'ignored' : RESULT_OF[verdict]", 'result = RESULT_OF[verdict]'],
   ['the place leaks when the work throws', 'work that throws', 'policy.ts', 'else bulkhead?.leave(result, now - enteredAt)', "else if (result === 'ok') bulkhead?.leave(result, now - enteredAt)"],

@@ -1,7 +1,7 @@
 import type { Scenario } from '../../../scenario.ts'
 import type { PaymentAdapter } from '../adapter.ts'
 import { Shop } from '../shop.ts'
-import { bankHolds, expectTold } from '../staging.ts'
+import { bankAsked, bankHolds, expectCount, expectTold } from '../staging.ts'
 
 /** Ten wishes of which six fit. */
 const WISHES = 10
@@ -22,11 +22,13 @@ export const scenario: Scenario<PaymentAdapter> = {
     const holds = bankHolds(world)
     expectTold(world, 'charged', await shop.payUntilTold(order, 'customer'), 'charged')
     const amount = Math.floor(order.amount * SHARE)
+    const asked = bankAsked(world, 'refund')
     const fit = Math.floor(order.amount / amount)
     const replies = await Promise.all(Array.from({ length: WISHES }, (_, n) => shop.refund(order, shop.wish(amount), `customer ${n + 1}`, world.nodes[n % 2])))
     const told = (word: string) => replies.filter((reply) => reply.told === word).length
     world.expect('as many as fit are given back', told('refunded') === fit, `${told('refunded')} of ${fit}`)
     world.expect('the others are refused', told('refused') === WISHES - fit, `${told('refused')} of ${WISHES - fit}`)
+    expectCount(world, 'the bank is not asked for more than was charged', asked, fit)
     world.expect('the bank has the rest', holds() === order.amount - fit * amount, `${holds()} of ${order.amount} left`)
     const rest = await shop.refund(order, shop.wish(null), 'customer who wants the rest')
     world.expect('which goes back as well', rest.told === 'refunded' && holds() === 0, `told "${rest.told}", ${holds()} left`)

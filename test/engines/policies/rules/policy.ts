@@ -200,6 +200,29 @@ export const rules: Rule[] = [
     await pass(1)
     expect(attempt!.signal.aborted).toBe(true)
   }],
+  ['a call that is over leaves nothing behind: no listener at its caller, no second cut', async (lib) => {
+    const { policy, clock, pass } = make(lib, { attemptMs: 50 })
+    const caller = new AbortController()
+    let listeners = 0
+    const { addEventListener, removeEventListener } = caller.signal
+    caller.signal.addEventListener = (...given: Parameters<typeof addEventListener>) => (listeners++, addEventListener.apply(caller.signal, given))
+    caller.signal.removeEventListener = (...given: Parameters<typeof removeEventListener>) => (listeners--, removeEventListener.apply(caller.signal, given))
+    const call = (work: () => Promise<unknown>) => policy.run(work, { signal: caller.signal }).catch(() => {})
+    await clock.run(Promise.all([call(async () => 1), call(() => Promise.reject(refused())), call(hangs)]))
+    expect(listeners).toBe(0)
+    let attempt: Attempt | undefined
+    const left = thrownBy(policy.run((given) => ((attempt = given), hangs()), { signal: caller.signal }))
+    const { signal } = attempt!
+    caller.abort()
+    const error = await left
+    await pass(1000)
+    expect([error.code, signal.reason, (attempt as never as { cut: unknown }).cut]).toEqual(['CALLER_LEFT_DURING', error, error])
+  }],
+  ['a caller who leaves before the work’s first await has left during the call', async (lib) => {
+    const { policy } = make(lib, { attemptMs: 50 })
+    const caller = new AbortController()
+    expect((await thrownBy(policy.run(() => (caller.abort(), hangs()), { signal: caller.signal }))).code).toBe('CALLER_LEFT_DURING')
+  }],
   ['one call that is cut off leaves the others alone', async (lib) => {
     const { policy, clock } = make(lib, { attemptMs: 100 })
     const signals: AbortSignal[] = []
