@@ -39,6 +39,8 @@ export interface ScenarioFacts {
   /** Overrides of the engine's settings, and of the number of nodes. */
   settings?: Record<string, unknown>
   nodes?: number
+  /** How the bank is to be; see docs/bank.md. `dialect`: how it treats keys; `webhooks`: it tells the subject what happened; `second`: there is another, `bank-2`. */
+  bank?: { dialect?: string; webhooks?: boolean; second?: boolean }
   /** True when it needs to kill or restart the subject, which a service known by URL does not allow. */
   needsProcess?: boolean
   /** True when it waits for hours or begins on a given day, which only virtual time can. */

@@ -8,9 +8,10 @@ import type { Event, EventLog, Fields, Log } from '../events.ts'
 import type { Finding } from '../invariant.ts'
 import type { HttpRequest, HttpResponse, Network, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
-import type { CrashPoint, Stage, StoreFault, ToxicSpec, World } from '../scenario.ts'
+import type { CrashPoint, ScenarioFacts, Stage, StoreFault, ToxicSpec, World } from '../scenario.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
 import type { Mock } from '../proxy/mock.ts'
+import type { Bank } from '../proxy/mocks/bank.ts'
 import { bank, typicalLatency as bankLatency } from '../proxy/mocks/bank.ts'
 import { fraud, typicalLatency as fraudLatency } from '../proxy/mocks/fraud.ts'
 import { notification, typicalLatency as notificationLatency } from '../proxy/mocks/notification.ts'
@@ -45,14 +46,33 @@ export interface Body {
 
 export const SERVICES = ['fraud', 'bank', 'notification'] as const
 
-/** The three mocks. `quick` answers at once, for enumerations in which time is not the subject. */
-export function openMocks(clock: Clock, random: Random, log: Log, quick = false): Record<(typeof SERVICES)[number], Mock> {
+/** The three, and a second acquirer where one is asked for. */
+export interface Mocks extends Record<string, Mock> {
+  fraud: Mock
+  bank: Bank
+  notification: Mock
+}
+
+/** `quick` answers at once, for enumerations in which time is not the subject. Throws UNKNOWN_DIALECT. */
+export function openMocks(clock: Clock, random: Random, log: Log, quick = false, { dialect, second = false }: NonNullable<ScenarioFacts['bank']> = {}): Mocks {
   const now = { p50: 0, p99: 0 }
+  const bankNamed = (name: string) => bank({ clock, random: random.fork(name), log, latency: quick ? now : bankLatency }, { name, dialect })
   return {
     fraud: fraud({ clock, random: random.fork('fraud'), log, latency: quick ? now : fraudLatency }),
-    bank: bank({ clock, random: random.fork('bank'), log, latency: quick ? now : bankLatency }),
+    bank: bankNamed('bank'),
+    ...(second && { 'bank-2': bankNamed('bank-2') }),
     notification: notification({ clock, random: random.fork('notification'), log, latency: quick ? now : notificationLatency }),
   }
+}
+
+/** How long a subject may take to answer one attempt of a webhook, ms: as Stripe's some ten seconds, without the patience. */
+const WEBHOOK_TIMEOUT_MS = 5000
+
+/** Lets the mocks tell the subject what happened: to the first node that lives, over its link. The answer ends that. */
+export function bindWebhooks(mocks: Mocks, body: Body, nodes: readonly string[]): () => void {
+  const send = (request: HttpRequest) => body.clients.call(serviceOf(nodes.find((node) => body.alive(node)) ?? nodes[0]!), request, { timeoutMs: WEBHOOK_TIMEOUT_MS })
+  const stops = Object.values(mocks).map((mock) => mock.webhooks?.(send))
+  return () => stops.forEach((stop) => stop?.())
 }
 
 /** The service name, and so the link's, of a node: `payments` for the first, `payments-2` for the second. */
@@ -127,7 +147,7 @@ export class LabStage implements Stage {
     target.lie({ kind, times, after, ms })
     let told = false
     this.#events.subscribe((event) => {
-      if (event.type === `${mock}.lied` && event['lie'] === kind) told = true
+      if (event['lie'] === kind && (event['bank'] === undefined ? event.type === `${mock}.lied` : event['bank'] === mock)) told = true
     })
     this.#scheduled.push({ name: `${mock}:${kind}`, fired: () => told })
   }

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { problem } from '../network.ts'
-import type { HttpRequest, HttpResponse, Service } from '../network.ts'
+import type { HttpRequest, HttpResponse, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
 
 export interface MockSetup {
@@ -35,7 +35,12 @@ export interface Mock {
   lie(lie: Lie): void
   /** Forgets the lies not yet told; one being told runs its course. */
   heal(): void
+  /** For a mock that tells the world of what happened: from now on it does so through `send`; the answer ends that. */
+  webhooks?(send: Send): () => void
 }
+
+/** The way to whoever listens: path and headers are the mock's, the address is the caller's. Rejects for a wrong use only. */
+export type Send = (request: HttpRequest) => Promise<Outcome<HttpResponse>>
 
 export interface Lie {
   /** One of the mock's own words, e.g. charge_then_500. */
@@ -109,7 +114,9 @@ export interface Work {
   /** In place of the drawn latency, ms. */
   waitMs?: number
   /** The effect and the answer. */
-  finish: () => HttpResponse
+  finish: () => HttpResponse | Promise<HttpResponse>
+  /** In the place of `finish` when the work is not done. A work that has one is done in the weather's slots; one without is never in its way. */
+  fail?: () => HttpResponse
 }
 
 /** An answer without an effect. */
