@@ -40,6 +40,7 @@ import type { Message } from '../bank/webhooks.ts'
 import { WEBHOOK_SECRET, Webhooks } from '../bank/webhooks.ts'
 import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
 import type { Asked, Latency, Lie, LieTable, Mock, MockSetup, Routes, Send, Work } from '../mock.ts'
+import { Slots } from '../weather.ts'
 
 export { dialects }
 export type { Charge, Refund, Void }
@@ -344,8 +345,9 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     '/v1/voids': { POST: voidReference },
     '/ledger': { GET: () => answer(json(200, books()), 0) },
   }
-  const handle = serve(setup, telling(routes, webhooks))
-  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), webhooks: (send) => webhooks.bind(send) }
+  const slots = new Slots('bank', clock, log)
+  const handle = serve(setup, telling(routes, webhooks), slots)
+  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), weather: (weather) => slots.change(weather), webhooks: (send) => webhooks.bind(send) }
 }
 
 /** The routes, with answers that wait for a webhook that must come first. */

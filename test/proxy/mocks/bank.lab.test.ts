@@ -84,3 +84,19 @@ test('U19 a second acquirer has its own link, ledger, keys and lies, and names i
 test('nobody has a second acquirer who did not ask for one', async () => {
   await expect(drive({}, async (world) => world.lie('bank-2', 'charge_then_500'))).rejects.toMatchObject({ code: 'UNKNOWN_MOCK' })
 })
+
+test('weather is a fault that must be met; healing takes it away', async () => {
+  const storm = { slots: 1, queue: 10, latency: { p50: 1000, p99: 1000 }, failing: 0, failsAtOnce: 0, failsAfterMs: 0, seed: 1 }
+  const { of, result } = await drive({ second: true }, async (world) => {
+    world.weather('bank', storm)
+    await Promise.all([pay(world), world.send({ method: 'POST', path: '/bank', headers: {}, body: '{"amount":1,"currency":"USD","reference":"order-2","card":"tok_visa"}' }, { timeoutMs: 60_000 })])
+    world.expect('two of five in two seconds', world.mostInTime(storm, [0, 0, 0, 0, 0], 2500) === 2, '')
+    await world.heal()
+    await pay(world, 'bank')
+    world.weather('bank-2', storm)
+  })
+  expect(of('bank.worked').map(({ queuedMs }) => queuedMs)).toEqual([0, 1000])
+  expect(of('weather.changed')).toMatchObject([{ mock: 'bank', weather: storm }, { mock: 'bank-2' }])
+  expect(result.unfired).toEqual(['bank-2:weather'])
+  expect(result.findings).toMatchObject([{ verdict: 'held' }])
+})
