@@ -116,7 +116,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   begin({ method, path, headers, body }: HttpRequest, clock: Clock, timeoutMs: number, signal: AbortSignal | undefined): void {
-    this.#cancel = clock.after(timeoutMs, () => this.giveUp(timedOut(timeoutMs)))
+    // One more look at the socket: after a stall the answer may lie there unread, and counts more than a timer that fell due meanwhile.
+    this.#cancel = clock.after(timeoutMs, () => {
+      this.#cancel = clock.after(0, () => this.giveUp(timedOut(timeoutMs)))
+    })
     this.#signal = signal
     signal?.addEventListener('abort', this.#onAbort, { once: true })
     this.#upstream.waiting++

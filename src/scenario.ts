@@ -91,8 +91,8 @@ export interface StoreFault {
   site: string
   /** From 1, as of a crash point. */
   nth: number
-  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. */
-  how: 'full' | 'in_doubt' | 'slow' | 'gone'
+  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. `corrupt`: the file is damaged. */
+  how: 'full' | 'in_doubt' | 'slow' | 'gone' | 'corrupt'
   ms?: number
 }
 
@@ -123,8 +123,8 @@ export interface Stage {
   killAt(point: CrashPoint, node?: string): void
   /** Makes one transaction of a node's store go wrong. It counts as scheduled. */
   spoil(fault: StoreFault, node?: string): void
-  /** A new life of the node on the same store. */
-  restart(node?: string): Promise<void>
+  /** A new life of the node on the same store. `settings` are that life's own, on top of the scenario's. */
+  restart(node?: string, settings?: Record<string, unknown>): Promise<void>
   /** SIGTERM: it drains, then ends. */
   terminate(node?: string): Promise<void>
   pause(node?: string): void
@@ -152,4 +152,12 @@ export interface World<Adapter = unknown> extends Stage {
   readonly options: { clicks: number; amountMinor: number; currency: string }
   /** One request to the subject (to `node`, or to any that lives). Emits nothing: the client that speaks says what it sent and was told. */
   send(request: HttpRequest, options: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>>
+  /** An operator forces a breaker in the subject's store, or with null lets it judge by itself again. Throws SUBJECT_NOT_OURS where the store is not ours. */
+  forceBreaker(name: string, forced: 'open' | 'closed' | 'disabled' | 'metrics_only' | null): Promise<void>
+  /** The wall clock of a node's present life is set, by `ms` forward or back. */
+  step(node: string, ms: number): void
+  /** Keeps the store as it is now; what is answered puts that in its place, while no node lives. */
+  backUp(): Promise<() => Promise<void>>
+  /** Compares the subject's store with the listing of a bank, as an operator would, over the whole run. */
+  reconcile(bank?: string): Promise<readonly { kind: string; reference: string; charge: string | null }[]>
 }

@@ -37,6 +37,10 @@ const trials: Trial[] = [
   { mutant: 'key-outlived', scenario: file('scenarios/dark-day'), invariant: 'at-most-one-charge' },
   { mutant: 'acknowledge-before-commit', scenario: file('scenarios/told-then-killed'), invariant: 'acknowledged-is-durable' },
   { mutant: 'unfenced', scenario: file('scenarios/zombie'), invariant: 'every-success-notified' },
+  { mutant: 'new-refund-key', scenario: file('scenarios/refund-in-doubt'), invariant: 'refund-as-asked' },
+  { mutant: 'unbooked-refunds', scenario: file('scenarios/refund-in-doubt'), invariant: 'books-match-bank' },
+  { mutant: 'loose-ledger', scenario: 'single', invariant: 'books-match-bank' },
+  { mutant: 'capture-imagined', scenario: file('scenarios/two-step'), invariant: 'no-hold-left' },
 ]
 
 function planFor({ scenario, invariant, toxics = [] }: Trial, subject: Subject): Plan {

@@ -20,7 +20,7 @@ export interface Failure {
 }
 
 /** Codes that mean "not known", where others mean "given wrongly" (2). */
-const UNDECIDED: ReadonlySet<string> = new Set(['SUBJECT_UNREACHABLE', 'PROXY_UNREACHABLE', 'RUN_CUT_SHORT'])
+const UNDECIDED: ReadonlySet<string> = new Set(['SUBJECT_UNREACHABLE', 'PROXY_UNREACHABLE', 'BANK_UNREACHABLE', 'RUN_CUT_SHORT'])
 
 /** What oclif's parser throws; its classes are not exported, so they are known by what they carry. */
 interface ParseError {

@@ -3,6 +3,7 @@
  * A flag that is not `multiple` may be given once; twice is refused, so that nobody wonders which one counted.
  */
 import { Flags } from '@oclif/core'
+import { SystemClock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import { visible } from '../visible.ts'
 
@@ -40,6 +41,31 @@ export function parseAmount(text: string): number {
   if (!(minor > 0 && minor <= LARGEST_AMOUNT_MINOR)) refuse(text, 'an amount of money', 'give units and two decimals, as in 99.00, more than 0')
   return minor
 }
+
+/** '7d' (so long before `now`), or a date or time of ISO 8601, in ms since 1970. A time names its zone: of which city would it be else? A date is midnight UTC. */
+export function parseMoment(text: string, now: number): number {
+  const at = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text) ? Date.parse(text) : /^\d/.test(text) && /[a-z]$/.test(text) ? now - parseDuration(text) : NaN
+  if (!(at >= 0)) refuse(text, 'a moment', 'say how long ago, as in 7d or 90m, or when, as in 2030-01-31 or 2030-01-31T12:00:00Z')
+  return at
+}
+
+/** Longest name of an operator, and longest reason that is kept. */
+const LONGEST_NAME = 100
+const LONGEST_REASON = 500
+
+const words = (most: number) => async (text: string) => {
+  if (text.trim() === '' || text.length > most || !text.isWellFormed()) refuse(text.slice(0, 50), `1 to ${most} characters`, 'it is kept with what was done')
+  return text.trim()
+}
+
+/** Who does it and why: what every deed of an operator is written down with. */
+export const deedFlags = {
+  by: Flags.string({ summary: 'who does it: kept with the deed', required: true, helpValue: 'NAME', parse: words(LONGEST_NAME) }),
+  why: Flags.string({ summary: 'why: kept with the deed', required: true, helpValue: 'TEXT', parse: words(LONGEST_REASON) }),
+}
+
+/** A point in ms since 1970; written 7d (ago), 2030-01-31, 2030-01-31T12:00:00Z. */
+export const moment = Flags.custom<number>({ parse: async (text) => parseMoment(text, new SystemClock().now()), helpValue: 'WHEN' })
 
 /** In ms; written 250ms, 2s, 1h. */
 export const duration = Flags.custom<number>({ parse: async (text) => parseDuration(text), helpValue: 'DURATION' })

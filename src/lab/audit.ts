@@ -2,6 +2,8 @@
 import type { Log } from '../events.ts'
 import type { Service } from '../network.ts'
 import { parseJson } from '../network.ts'
+import { ResilError } from '../errors.ts'
+import { verify } from '../engines/payment/ledger.ts'
 import type { Store } from '../engines/store/store.ts'
 
 /**
@@ -18,6 +20,44 @@ export function auditIntent(bank: Service, store: () => Store | undefined, log: 
       log.emit('intent.observed', { key, reference: typeof reference === 'string' ? reference : null, present: intent !== undefined })
     }
     return bank(request)
+  }
+}
+
+/** What somebody who wants to change the past would try, in SQL. */
+const TAMPERINGS: Readonly<Record<string, string>> = {
+  update: 'UPDATE ledger SET amount = amount + 1 WHERE seq = (SELECT max(seq) FROM ledger)',
+  delete: 'DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)',
+  replace: 'INSERT OR REPLACE INTO ledger SELECT seq, payment, account, amount + 1, currency, at, hash FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)',
+}
+
+/** When all has come to rest: what the ledger has booked for each payment, whether its chain is whole, and whether an entry can be changed. Leaves it as it was. */
+export async function auditBooks(store: Store, log: Log): Promise<void> {
+  if (!(await hasTable(store, 'ledger'))) return
+  const booked = await store.transaction('audit', (tx) =>
+    tx.query<{ payment: string; currency: string; merchant: number; sum: number }>(
+      `SELECT payment, currency, SUM(CASE account WHEN 'merchant' THEN amount ELSE 0 END) AS merchant, SUM(amount) AS sum
+       FROM ledger GROUP BY payment, currency ORDER BY min(seq)`,
+    ),
+  )
+  for (const fields of booked) log.emit('books.observed', { ...fields })
+  const chain = await store.transaction('audit', verify).then(
+    ({ entries }) => ({ whole: true, why: `${entries} entries` }),
+    (error: unknown) => {
+      if (!(error instanceof ResilError)) throw error
+      return { whole: false, why: error.message }
+    },
+  )
+  log.emit('chain.observed', chain)
+  if (booked.length === 0) return
+  for (const [how, sql] of Object.entries(TAMPERINGS)) {
+    const undo = new Error('it was let through')
+    const refused = await store
+      .transaction('audit', async (tx) => {
+        await tx.query(sql)
+        throw undo
+      })
+      .catch((error: unknown) => error !== undo)
+    log.emit('tampering.observed', { how, refused })
   }
 }
 

@@ -170,6 +170,7 @@ export class Life {
     this.#setup.onSpoilt(fault)
     if (fault.how === 'full') throw new ResilError('STORE_FULL', 'the laboratory filled the disk')
     if (fault.how === 'gone') throw new ResilError('STORE_REPLACED', 'the laboratory deleted the file while it was open')
+    if (fault.how === 'corrupt') throw new ResilError('STORE_CORRUPT', 'the laboratory damaged the file')
     if (fault.how === 'slow') await this.#setup.clock.sleep(fault.ms ?? 0)
     const result = await inner()
     if (fault.how === 'in_doubt') throw new ResilError('COMMIT_UNKNOWN', 'the laboratory made an error of a commit that went well')

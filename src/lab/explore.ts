@@ -237,7 +237,8 @@ const BOUNDARY = new Set(['client', 'mock', 'proxy'])
 const FAULT_EVENTS = new Set(['toxic.added', 'toxic.removed', 'toxic.hit', 'bank.lied'])
 const TRACED = ['link', 'client', 'ask', 'outcome', 'told', 'status', 'why', 'method', 'how', 'amount', 'decision', 'found', 'duplicate'] as const
 
-function note(trace: ReturnType<typeof createHash>, event: Event): void {
+/** Takes what happened at the boundary into a digest, whatever the ids and the times. */
+export function note(trace: ReturnType<typeof createHash>, event: Event): void {
   if (!BOUNDARY.has(event.src) || FAULT_EVENTS.has(event.type)) return
   let line = event.type
   for (const field of TRACED) if (event[field] !== undefined) line += ` ${String(event[field])}`

@@ -8,13 +8,13 @@ import { Random } from '../random.ts'
 import { ourFace } from '../engines/payment/adapter.ts'
 import { empty, fold, story } from '../engines/payment/view.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
-import { auditIntent } from './audit.ts'
+import { auditBooks, auditIntent } from './audit.ts'
 import type { Plan } from './plan.ts'
 import type { Loaded, Opened, RunOptions } from './run.ts'
 import { SimulatedBody } from './simulated-body.ts'
 import { adapterOf } from './subject.ts'
 import type { PaymentScenario } from './units.ts'
-import type { Body, Mocks } from './world.ts'
+import type { Mocks, PaymentBody } from './world.ts'
 import { bindWebhooks, openMocks, PaymentWorld } from './world.ts'
 
 /** Timers after which a simulated run is given up as endless. */
@@ -23,13 +23,13 @@ const SIM_TIMERS = 5_000_000
 /** What is paid when a plan does not say. */
 const USUAL = { clicks: 2, amountMinor: 9900, currency: 'USD' }
 
-export async function openPayments(plan: Plan, { scenario, toxics, createEngine }: Loaded & { scenario: PaymentScenario }, id: string, options: RunOptions): Promise<Opened> {
+export async function openPayments(plan: Plan, { scenario, invariants, toxics, createEngine }: Loaded & { scenario: PaymentScenario }, id: string, options: RunOptions): Promise<Opened> {
   const random = Random.seeded(plan.seed)
   const nodes = Array.from({ length: scenario.nodes ?? 1 }, (_, n) => `n${n + 1}`)
   const settings = scenario.settings ?? {}
   const adapter = plan.face ? adapterOf(plan.face) : ourFace
   const paying = plan.options ?? USUAL
-  const opened = (body: Body, log: EventLog, script: NodeClock, mocks: Mocks, urls: Opened['urls'], live: Opened['live']): Opened => {
+  const opened = (body: PaymentBody, log: EventLog, script: NodeClock, mocks: Mocks, urls: Opened['urls'], live: Opened['live']): Opened => {
     const silence = scenario.bank?.webhooks ? bindWebhooks(mocks, body, nodes) : () => {}
     const world = new PaymentWorld({ body, log, random, adapter, options: paying, nodes, mocks, script })
     return {
@@ -44,7 +44,9 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
         for (const node of nodes) if (body.mortal) await body.start(node)
       },
       drive: () => scenario.drive(world),
-      observe: () => Promise.resolve(),
+      async observe() {
+        if (body.mortal && invariants.some(({ name }) => name === 'books-match-bank')) await body.withStore((store) => auditBooks(store, log.from('audit')))
+      },
       close() {
         silence()
         for (const mock of Object.values(mocks)) mock.close?.()
@@ -76,8 +78,8 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
     const store = await live(openSqlite(':memory:', { clock, random: random.fork('store') }))
     const mocks = openMocks(clock, random, log.from('mock'), options.quick, scenario.bank)
     const services = new Map<string, Service>(Object.entries(mocks).map(([name, mock]) => [name, mock.handle]))
-    for (const [name, mock] of Object.entries(mocks)) if (name.startsWith('bank')) services.set(name, auditIntent(mock.handle, () => store, log.from('audit')))
-    const body = new SimulatedBody({ clock, log, random, seed: plan.seed, toxics, services, store, createEngine, settings, nodes, probe: options.probe })
+    for (const [name, mock] of Object.entries(mocks)) if (name.startsWith('bank')) services.set(name, auditIntent(mock.handle, () => body.store, log.from('audit')))
+    const body: SimulatedBody = new SimulatedBody({ clock, log, random, seed: plan.seed, toxics, services, store, createEngine, settings, nodes, probe: options.probe, refusals: scenario.refusals })
     return opened(body, log, new NodeClock(clock), mocks, {}, live)
   }
 
@@ -85,6 +87,6 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
   const clock: Clock = new SystemClock()
   const log = new EventLog(id, clock)
   const mocks = openMocks(clock, random, log.from('mock'), false, scenario.bank)
-  const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks, subject: plan.subject, engine: 'payment', settings, nodes, db: plan.db, ports: plan.ports ?? {} })
+  const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks, subject: plan.subject, engine: 'payment', refusals: scenario.refusals, settings, nodes, db: plan.db, ports: plan.ports ?? {} })
   return opened(body, log, new NodeClock(clock), mocks, urls, (work) => work)
 }

@@ -11,7 +11,7 @@ export const RUNS_FOLDER = join('.resil', 'runs')
 const BUFFER_BYTES = 64 * 1024
 
 /** Largest recording that is read back, bytes. */
-const LARGEST_RECORDING_BYTES = 512 * 1024 * 1024
+export const LARGEST_RECORDING_BYTES = 512 * 1024 * 1024
 
 export interface Recording {
   plan: Plan

@@ -7,14 +7,16 @@ import type { Network, Service } from '../network.ts'
 import type { Random } from '../random.ts'
 import type { CrashPoint } from '../scenario.ts'
 import type { CreateEngine } from '../engines/engine.ts'
+import { openSqlite } from '../engines/store/sqlite.ts'
 import type { Store } from '../engines/store/store.ts'
 import type { HostileLink } from '../proxy/rules.ts'
 import type { Turn } from '../proxy/simulated.ts'
 import { SimulatedNetwork } from '../proxy/simulated.ts'
 import type { Toxic } from '../proxy/toxic.ts'
+import { copyStore } from './copy-store.ts'
 import type { FaultPoint } from './crash.ts'
 import { Life } from './crash.ts'
-import type { Body } from './world.ts'
+import type { PaymentBody } from './world.ts'
 import { serviceOf as paymentsOf } from './world.ts'
 
 /** Told, as it happens, about every place where a fault could strike. Must not touch the world. */
@@ -58,7 +60,7 @@ interface SimulatedNode {
   open: Set<Promise<unknown>>
 }
 
-export class SimulatedBody implements Body {
+export class SimulatedBody implements PaymentBody {
   readonly clock: VirtualClock
   readonly clients: Network
   readonly mortal = true
@@ -67,11 +69,13 @@ export class SimulatedBody implements Body {
   readonly #services: Map<string, Service>
   readonly #serviceOf: (node: string) => string
   readonly #nodes = new Map<string, SimulatedNode>()
+  #store: Store
   #bug: unknown
 
   constructor(setup: SimulatedSetup) {
     this.#setup = setup
     this.clock = setup.clock
+    this.#store = setup.store
     this.#serviceOf = setup.serviceOf ?? paymentsOf
     this.#services = new Map(setup.services)
     for (const node of setup.nodes) {
@@ -96,7 +100,8 @@ export class SimulatedBody implements Body {
   }
 
   async start(node: string, own: Record<string, unknown> = {}): Promise<void> {
-    const { log, random, store, createEngine, probe } = this.#setup
+    const { log, random, createEngine, probe } = this.#setup
+    const store = this.#store
     const settings = { ...this.#setup.settings, ...own }
     const at = this.#node(node)
     const incarnation = ++at.incarnation
@@ -190,6 +195,24 @@ export class SimulatedBody implements Body {
     this.#setup.log.emit('lab', 'clock.stepped', { ms }, node)
   }
 
+  async backUp(): Promise<() => Promise<void>> {
+    const kept = await openSqlite(':memory:', { clock: this.clock, random: this.#setup.random.fork('backup') })
+    await copyStore(this.#store, kept)
+    return async () => {
+      await this.#store.close()
+      this.#store = kept
+    }
+  }
+
+  withStore<T>(look: (store: Store) => Promise<T>): Promise<T> {
+    return look(this.#store)
+  }
+
+  /** The store that nodes begin their lives on. */
+  get store(): Store {
+    return this.#store
+  }
+
   /** How far a node's wall clock is ahead of the world's, ms. */
   aheadMs(node: string): number {
     const { clock } = this.#node(node)
@@ -215,7 +238,7 @@ export class SimulatedBody implements Body {
       at.stop.abort()
       if (at.life && !at.life.dead) await at.ended
     }
-    await this.#setup.store.close()
+    await this.#store.close()
     if (this.#bug !== undefined) throw this.#bug
   }
 

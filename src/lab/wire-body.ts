@@ -6,7 +6,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -20,7 +20,8 @@ import type { HttpServer } from '../http-server.ts'
 import type { CallOptions, HttpRequest, HttpResponse, Network, Outcome } from '../network.ts'
 import type { Random } from '../random.ts'
 import type { SqliteStore } from '../engines/store/sqlite.ts'
-import { openSqlite } from '../engines/store/sqlite.ts'
+import { ANCHOR_SUFFIX, openSqlite } from '../engines/store/sqlite.ts'
+import type { Store } from '../engines/store/store.ts'
 import { Link } from '../proxy/link.ts'
 import type { Mock } from '../proxy/mock.ts'
 import type { HostileLink } from '../proxy/rules.ts'
@@ -31,7 +32,7 @@ import type { FaultPoint } from './crash.ts'
 import type { FromNode, NodeOrders, ToNode } from './node-channel.ts'
 import { DEATH_FD } from './node-channel.ts'
 import type { Subject } from './plan.ts'
-import type { Body } from './world.ts'
+import type { PaymentBody } from './world.ts'
 import { serviceOf } from './world.ts'
 
 export interface WireSetup {
@@ -63,6 +64,9 @@ const READY_MS = 20_000
 
 /** How long a node that was told to end may take before it is killed, ms. */
 const END_MS = 12_000
+
+/** What a database consists of on the disk. */
+const STORE_FILES = ['', '-wal', '-shm', ANCHOR_SUFFIX]
 
 /** What is kept of a node's last words on stderr, bytes. */
 const LAST_WORDS_BYTES = 8192
@@ -111,7 +115,7 @@ async function refuseUnreachable(url: URL, clock: Clock): Promise<void> {
   if (outcome.kind === 'failed') throw new ResilError('SUBJECT_UNREACHABLE', `nothing answers at ${url.origin} (${outcome.error.code})`, 'start your service first, then run this again')
 }
 
-export class WireBody implements Body {
+export class WireBody implements PaymentBody {
   readonly clock: Clock
   readonly clients: Network
   readonly mortal: boolean
@@ -140,7 +144,7 @@ export class WireBody implements Body {
     const { clock, mocks, log, subject, ports } = this.#setup
     const urls: Record<string, string> = {}
     for (const [name, mock] of Object.entries(mocks)) {
-      const handle = name === 'bank' ? auditIntent(mock.handle, () => this.#audit, log.from('audit')) : mock.handle
+      const handle = name.startsWith('bank') ? auditIntent(mock.handle, () => this.#audit, log.from('audit')) : mock.handle
       const server = await serveHttp(handle, { clock })
       this.#servers.push(server)
       const link = await this.#link(name, { port: ports[name] ?? 0 }, server.port)
@@ -292,6 +296,30 @@ export class WireBody implements Body {
       child.once('exit', () => resolveArmed())
       child.send({ arm: point } satisfies ToNode)
     })
+  }
+
+  /** Of nodes that have ended: a log that is being written cannot be copied. */
+  backUp(): Promise<() => Promise<void>> {
+    const files = STORE_FILES.map((suffix) => `${this.#db}${suffix}`)
+    const kept = files.map((file) => `${file}.backup`)
+    files.forEach((file, n) => existsSync(file) && copyFileSync(file, kept[n]!))
+    return Promise.resolve(async () => {
+      await this.#audit?.close()
+      this.#audit = undefined
+      files.forEach((file, n) => {
+        rmSync(file, { force: true })
+        if (existsSync(kept[n]!)) copyFileSync(kept[n]!, file)
+      })
+    })
+  }
+
+  async withStore<T>(look: (store: Store) => Promise<T>): Promise<T> {
+    const store = await openSqlite(this.#db, { clock: this.clock, random: this.#setup.random.fork('beside') })
+    try {
+      return await look(store)
+    } finally {
+      await store.close()
+    }
   }
 
   async close(): Promise<void> {

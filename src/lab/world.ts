@@ -3,13 +3,17 @@
  * Real and simulated worlds differ only in their Body: who carries messages and what a node is.
  */
 import type { Clock } from '../clock.ts'
-import { ResilError } from '../errors.ts'
+import { ResilError, assert } from '../errors.ts'
 import type { Event, EventLog, Fields, Log } from '../events.ts'
 import type { Finding } from '../invariant.ts'
 import type { HttpRequest, HttpResponse, Network, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
 import type { CrashPoint, ScenarioFacts, Stage, StoreFault, ToxicSpec, Weather, World } from '../scenario.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
+import type { Forced } from '../engines/payment/operator.ts'
+import { forceBreaker } from '../engines/payment/operator.ts'
+import { reconcile } from '../engines/payment/reconcile.ts'
+import type { Store } from '../engines/store/store.ts'
 import type { Mock } from '../proxy/mock.ts'
 import type { Bank } from '../proxy/mocks/bank.ts'
 import { bank, typicalLatency as bankLatency } from '../proxy/mocks/bank.ts'
@@ -43,6 +47,14 @@ export interface Body {
   arm(node: string, point: FaultPoint): void
   /** Leaves nothing behind; a bug that a node met is thrown here. */
   close(): Promise<void>
+}
+
+/** One whose store the laboratory can get at. */
+export interface PaymentBody extends Body {
+  /** Keeps the nodes' store as it is now; what is answered puts that in its place, while no node lives. */
+  backUp(): Promise<() => Promise<void>>
+  /** Opens the nodes' store beside them, for as long as `look` takes. */
+  withStore<T>(look: (store: Store) => Promise<T>): Promise<T>
 }
 
 export const SERVICES = ['fraud', 'bank', 'notification'] as const
@@ -109,7 +121,7 @@ export class LabStage implements Stage {
   readonly nodes: readonly string[]
   protected readonly body: Body
   readonly #events: EventLog
-  readonly #mocks: Record<string, Mock>
+  protected readonly mocks: Record<string, Mock>
   readonly #scheduled: Scheduled[] = []
   readonly #paused = new Set<string>()
   readonly #down = new Set<string>()
@@ -118,7 +130,7 @@ export class LabStage implements Stage {
   constructor({ body, log, random, nodes, mocks, script }: StageSetup) {
     this.body = body
     this.#events = log
-    this.#mocks = mocks
+    this.mocks = mocks
     this.clock = script
     this.random = random.fork('scenario')
     this.log = log.from('client')
@@ -181,12 +193,12 @@ export class LabStage implements Stage {
   }
 
   async kill(node = this.nodes[0]!): Promise<void> {
-    this.#mortal()
+    this.refuseImmortal()
     await this.body.kill(node, 'scenario')
   }
 
   killAt(point: CrashPoint, node = this.nodes[0]!): void {
-    this.#mortal()
+    this.refuseImmortal()
     const name = `${point.site}#${point.nth}:${point.when}`
     let fired = false
     this.#events.subscribe((event) => {
@@ -197,7 +209,7 @@ export class LabStage implements Stage {
   }
 
   spoil(fault: StoreFault, node = this.nodes[0]!): void {
-    this.#mortal()
+    this.refuseImmortal()
     let fired = false
     this.#events.subscribe((event) => {
       if (event.type === 'store.spoilt' && event.node === node && event['site'] === fault.site && event['how'] === fault.how) fired = true
@@ -206,18 +218,18 @@ export class LabStage implements Stage {
     this.body.arm(node, fault)
   }
 
-  async restart(node = this.nodes[0]!): Promise<void> {
-    this.#mortal()
-    if (!this.body.alive(node)) await this.body.start(node)
+  async restart(node = this.nodes[0]!, settings?: Record<string, unknown>): Promise<void> {
+    this.refuseImmortal()
+    if (!this.body.alive(node)) await this.body.start(node, settings)
   }
 
   async terminate(node = this.nodes[0]!): Promise<void> {
-    this.#mortal()
+    this.refuseImmortal()
     await this.body.terminate(node)
   }
 
   pause(node = this.nodes[0]!): void {
-    this.#mortal()
+    this.refuseImmortal()
     this.#paused.add(node)
     this.body.pause(node)
   }
@@ -263,7 +275,7 @@ export class LabStage implements Stage {
 
   async heal(): Promise<void> {
     for (const link of this.body.links) link.rules.removeAll()
-    for (const mock of Object.values(this.#mocks)) {
+    for (const mock of Object.values(this.mocks)) {
       mock.heal()
       mock.weather?.(null)
     }
@@ -278,12 +290,12 @@ export class LabStage implements Stage {
   }
 
   #mock(name: string): Mock {
-    const mock = this.#mocks[name]
-    if (!mock) throw new ResilError('UNKNOWN_MOCK', `there is no mock "${name}"`, `there are ${Object.keys(this.#mocks).join(', ')}`)
+    const mock = this.mocks[name]
+    if (!mock) throw new ResilError('UNKNOWN_MOCK', `there is no mock "${name}"`, `there are ${Object.keys(this.mocks).join(', ')}`)
     return mock
   }
 
-  #mortal(): void {
+  protected refuseImmortal(): void {
     if (!this.body.mortal) throw new ResilError('SUBJECT_NOT_OURS', 'a service known by its URL cannot be killed or restarted', 'choose a scenario that does not need it, or let resil start the service')
   }
 }
@@ -297,15 +309,49 @@ function saidBy(event: Event, mock: string, what: string): boolean {
 export class PaymentWorld extends LabStage implements World<PaymentAdapter> {
   readonly adapter: PaymentAdapter
   readonly options: World['options']
+  readonly #body: PaymentBody
 
-  constructor(setup: StageSetup & { adapter: PaymentAdapter; options: World['options'] }) {
+  constructor(setup: StageSetup & { body: PaymentBody; adapter: PaymentAdapter; options: World['options'] }) {
     super(setup)
+    this.#body = setup.body
     this.adapter = setup.adapter
     this.options = setup.options
+  }
+
+  async forceBreaker(name: string, forced: Forced | null): Promise<void> {
+    this.refuseImmortal()
+    await this.#body.withStore((store) => forceBreaker(store, this.body.clock, name, forced, { who: 'the scenario', why: 'it is part of it' }))
+    this.note('breaker.forced', { name, forced })
   }
 
   async send(request: HttpRequest, { timeoutMs, node }: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>> {
     const to = node ?? this.nodes.find((name) => this.body.alive(name)) ?? this.nodes[0]!
     return this.body.clients.call(serviceOf(to), request, { timeoutMs })
+  }
+
+  step(node: string, ms: number): void {
+    this.refuseImmortal()
+    this.body.step(node, ms)
+  }
+
+  async backUp(): Promise<() => Promise<void>> {
+    this.refuseImmortal()
+    const restore = await this.#body.backUp()
+    this.note('store.backed_up')
+    return async () => {
+      assert(this.nodes.every((node) => !this.body.alive(node)), 'a store is restored while no node lives')
+      await restore()
+      this.note('store.restored')
+    }
+  }
+
+  async reconcile(bank = 'bank'): Promise<readonly { kind: string; reference: string; charge: string | null }[]> {
+    this.refuseImmortal()
+    const { clock } = this.body
+    const handle = this.mocks[bank]!.handle
+    const network: Network = { call: async (_service, request) => ({ kind: 'ok', value: await handle(request) }) }
+    const { differences } = await this.#body.withStore((store) => reconcile({ clock, network, store, acquirer: bank, since: 0, until: clock.now() + 1 }))
+    for (const difference of differences) this.note('books.differed', { ...difference })
+    return differences.map((difference) => ({ kind: difference.kind, reference: difference.reference, charge: 'charge' in difference ? difference.charge : null }))
   }
 }

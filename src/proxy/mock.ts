@@ -195,6 +195,12 @@ export function internalError(): HttpResponse {
 /** What a captive portal or a broken balancer answers in the place of the service. */
 export const GARBAGE: HttpResponse = { status: 200, headers: { 'content-type': 'text/html' }, body: '<!doctype html><title>Welcome</title><p>Please sign in to the network.</p>' }
 
+/** How long whoever asks waits for the answer, ms, as its x-request-timeout-ms says; null when it does not, or says no whole number. */
+export function timeoutOf(request: HttpRequest): number | null {
+  const said = request.headers['x-request-timeout-ms']
+  return said !== undefined && /^\d{1,9}$/.test(said) ? Number(said) : null
+}
+
 export function isText(value: unknown, most = 255): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= most
 }

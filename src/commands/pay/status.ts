@@ -26,12 +26,12 @@ const MEANS: Record<State, string> = {
   declined: 'not charged, and never will be under this key',
   released: 'not charged; the same key may try again',
   voided: 'not charged: given up, and closed at the bank',
-  review: 'a person must compare it with the bank: docs/operations.md, "What to do with review"',
+  review: 'a person must compare it with the bank, then say resil pay resolve: docs/operations.md, "What to do with review"',
 }
 
 export default class PayStatus extends BaseCommand<typeof PayStatus> {
   static override summary = 'all that is known of one payment, in order of time'
-  static override description = 'Attempts at the bank, ledger entries, notifications, and late answers that changed nothing. Reads only, and may be asked while the service runs or after it has ended.'
+  static override description = 'Attempts at the bank, ledger entries, refunds, captures, voids and notifications that are owed or done, what operators did, and late answers that changed nothing. Reads only, and may be asked while the service runs or after it has ended.'
   static override examples = ['<%= config.bin %> <%= command.id %> pay_0123456789abcdef', '<%= config.bin %> <%= command.id %> pay_0123456789abcdef --db payments.db --json']
   static override args = { id: Args.string({ description: "the payment's id, as `resil pay list` shows it", required: true, ignoreStdin: true }) }
   static override flags = { db: paymentsDb }
@@ -60,7 +60,7 @@ function owner({ epoch, node, charge }: Dossier['payment']): string {
 function words(fact: Fact): [who: string, what: string] {
   switch (fact.fact) {
     case 'payment.claimed':
-      return ['client', `asked for ${money(Number(fact['amount']), String(fact['currency']))} for ${fact['order']} with key ${fact['key']}`]
+      return ['client', `asked for ${money(Number(fact['amount']), String(fact['currency']))} for ${fact['order']} with key ${fact['key']}${fact['queueUntil'] ? `, agreed to be charged until ${stampOf(Number(fact['queueUntil']))}` : ''}${fact['twoStep'] ? ', held first and captured afterwards' : ''}`]
     case 'bank.asked':
       return ['bank', `asked, attempt ${fact['attempt']}, bank key ${fact['bankKey']}, epoch ${fact['epoch']}, ${fact['timeoutMs']} ms to answer`]
     case 'bank.answered':
@@ -71,11 +71,27 @@ function words(fact: Fact): [who: string, what: string] {
       return ['engine', `${fact['state']}${fact['reason'] ? `: ${fact['reason']}` : ''}`]
     case 'ledger.appended':
       return ['ledger', `entry ${fact['seq']}: ${fact['account']} ${Number(fact['amount']) < 0 ? '' : '+'}${money(Number(fact['amount']), String(fact['currency']))}`]
-    case 'notification.sent':
+    case 'payment.cancelled':
+      return ['client', 'wants it undone, whatever the bank does']
+    case 'refund.asked':
+      return ['refund', `${fact['id']}: ${money(Number(fact['amount']), String(fact['currency']))} are to go back, key ${fact['key']}`]
+    case 'refund.rested':
+      return ['refund', `${fact['id']} is ${fact['state']} at attempt ${fact['attempts']}${fact['refund'] ? `, ${fact['refund']}` : ''}${fact['reason'] ? `: ${fact['reason']}` : ''}`]
+    case 'notification.done':
       return ['notification', `${fact['id']} delivered at attempt ${fact['attempts']}`]
     case 'notification.due':
-      return ['notification', `${fact['id']} is due, ${fact['attempts']} attempts so far`]
+    case 'capture.due':
+    case 'void.due':
+      return [fact.fact.slice(0, -'.due'.length), `${fact['id']} is due at ${fact['service']}, ${fact['attempts']} attempts so far`]
+    case 'capture.done':
+    case 'void.done':
+      return [fact.fact.slice(0, -'.done'.length), `${fact['id']} ended with ${fact['service']} at attempt ${fact['attempts']}`]
+    case 'operator.acted':
+      return ['operator', `${fact['who']}: ${fact['what']}: ${fact['why']}`]
+    case 'reconciliation.differed':
+      return ['reconciled', String(fact['what'])]
     case 'evidence.kept':
-      return ['evidence', `epoch ${fact['epoch']} came too late with: ${fact['what']}`]
+      // What the bank said by itself is a whole sentence; what a call brought too late is a word.
+      return ['evidence', String(fact['what']).startsWith('the bank') ? String(fact['what']) : `epoch ${fact['epoch']} came too late with: ${fact['what']}`]
   }
 }

@@ -47,6 +47,27 @@ export interface PaymentAdapter {
   /** How to ask where a payment stands, or null when the service has no such face: then the same key is sent again. */
   status(order: PayOrder, payment: string | null): HttpRequest | null
   read(response: HttpResponse): Told
+  /** How to ask for money back (`amount` null: all that is left), and for a payment to be undone; absent where the service has no such face. */
+  refund?(payment: string, key: string, amount: number | null): HttpRequest
+  readRefund?(response: HttpResponse): ToldOfRefund
+  cancel?(payment: string): HttpRequest
+}
+
+/**
+ * What a customer was told about money that he wants back.
+ *
+ * | told     | means |
+ * |----------|-------|
+ * | refunded | he has it, once |
+ * | pending  | not known yet |
+ * | review   | not known, and somebody looks into it |
+ * | refused  | he does not get it by this key |
+ * | nothing  | no answer, or one that says nothing |
+ */
+export interface ToldOfRefund {
+  told: 'refunded' | 'pending' | 'review' | 'refused' | 'nothing'
+  /** Minor units; null when the answer named none. */
+  amount: number | null
 }
 
 export const ourFace: PaymentAdapter = {
@@ -66,6 +87,20 @@ export const ourFace: PaymentAdapter = {
     const safeNewKey = typeof body?.['safe_new_key'] === 'boolean' ? body['safe_new_key'] : null
     return { told: wordFor(response.status, body, Array.isArray(list)), payment, safeNewKey }
   },
+  refund: (payment, key, amount) => ({
+    method: 'POST',
+    path: `/v1/payments/${payment}/refunds`,
+    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    body: amount === null ? '' : JSON.stringify({ amount }),
+  }),
+  readRefund: ({ status, body: text }) => {
+    const body = parseJson(text) as { state?: unknown; amount?: unknown } | null | undefined
+    const amount = typeof body?.amount === 'number' ? body.amount : null
+    if (status === 201) return { told: 'refunded', amount }
+    if (status === 202) return { told: body?.state === 'review' ? 'review' : 'pending', amount }
+    return { told: status >= 400 && status < 500 ? 'refused' : 'nothing', amount }
+  },
+  cancel: (payment) => ({ method: 'POST', path: `/v1/payments/${payment}/cancel`, headers: {}, body: '' }),
 }
 
 function wordFor(status: number, body: Record<string, unknown> | null | undefined, listed: boolean): ToldWord {

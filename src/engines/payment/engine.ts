@@ -31,7 +31,7 @@ import type { Asked, Payment } from './http.ts'
 import { answerOf, cancelAnswer, finalAnswer, fingerprintOf, keyInUse, keyReused, orderTaken, readKey, readPayment, resultExpired, scopeOf, statusOf, unavailable } from './http.ts'
 import { append } from './ledger.ts'
 import { FINAL, UNFINISHED } from './machine.ts'
-import { Metrics } from './metrics.ts'
+import { Metrics, takeStock } from './metrics.ts'
 import { migrations } from './migrations.ts'
 import { Nodes } from './nodes.ts'
 import type { Duty } from './outbox.ts'
@@ -45,6 +45,8 @@ import { DEFAULTS, refuseDangerous } from './settings.ts'
 
 /** Rows that one sweep takes up at most; the next sweep takes the rest. */
 const SWEEP_ROWS = 200
+/** A timer that is later than this was held up by a machine that stood still. */
+const STALL_MS = 50
 /** Most a client may be told to wait, ms. */
 const LONGEST_RETRY_MS = 3_600_000
 
@@ -57,6 +59,14 @@ type Claim = { kind: 'new'; payment: Payment } | { kind: 'same' | 'reused' | 'ta
 
 /** What fraud says; `silent` when it did not. */
 type Screening = 'allow' | 'deny' | 'silent'
+
+/** One life's watch over a payment. No wall clock counts here: those of two nodes may be hours apart. */
+interface Vigil {
+  /** Monotonic ms: since when no charge request has left, as far as this life can know. What is taken over may have been sent just before. */
+  sentAt: number
+  /** Age of an unknown outcome at which an operator is called next, ms. */
+  alarmMs: number
+}
 
 /** How long may still be spent on the bank, and whether anybody still waits. */
 interface Patience {
@@ -83,6 +93,8 @@ export class PaymentEngine implements Engine {
   readonly #reaper: Reaper
   /** Payments that this life of the node is driving, until they come to rest. */
   readonly #running = new Map<string, Promise<Payment>>()
+  /** What this life knows about each of them, by its own monotonic clock. */
+  readonly #vigils = new Map<string, Vigil>()
   /** Those of them that nobody waits for: charged later, with consent. */
   readonly #queued = new Set<string>()
   /** Payments of this life that an error of the store left where they were: the next sweep takes them up again. */
@@ -128,7 +140,7 @@ export class PaymentEngine implements Engine {
   /** Recovers, notifies and tidies up until the signal aborts and what was begun has ended. Throws what `refuseDangerous` refuses. */
   async start(signal: AbortSignal): Promise<void> {
     refuseDangerous(this.settings)
-    setMaxListeners(0, signal) // each payment that waits listens to it, and `mostRunning` bounds them
+    setMaxListeners(0, signal) // every wait of this life listens to it
     this.#stopping = signal
     this.#outbox.stopping = signal
     this.#refunds.stopping = signal
@@ -175,9 +187,17 @@ export class PaymentEngine implements Engine {
     return atWork ? keyInUse(payment) : this.#answer(payment, deadline, true)
   }
 
-  /** The payment at rest, or as it stands when the deadline's reserve begins. */
+  /**
+   * The payment at rest, or as it stands when the deadline's reserve begins. After a stall of the machine that moment is found to be over, and the bank's
+   * answer may be there too, unread: it is given the time that it takes to write it down.
+   */
   async #untilRest(payment: Payment, rest: Promise<Payment>, deadline: Deadline): Promise<Payment> {
-    const rested = await within(this.clock, Math.max(0, deadline.leftMs - this.settings.reserveMs), rest.catch(() => undefined))
+    const { reserveMs, commitMs } = this.settings
+    const quiet = rest.catch(() => undefined)
+    const waitMs = Math.max(0, deadline.leftMs - reserveMs)
+    const due = this.clock.monotonic() + waitMs
+    let rested = await within(this.clock, waitMs, quiet)
+    if (!rested && this.clock.monotonic() - due > STALL_MS) rested = await within(this.clock, Math.min(commitMs, deadline.leftMs), quiet)
     return rested ?? { ...payment, state: 'unknown' }
   }
 
@@ -188,7 +208,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #status(request: HttpRequest, id: string): Promise<HttpResponse> {
-    const payment = await this.#load(id)
+    const payment = (await this.#load(id)) ?? (await this.#remembered(scopeOf(request), 'payment', id))
     return payment && payment.scope === scopeOf(request) ? statusOf(payment) : problem(404, 'no-such-payment', 'There is no such payment')
   }
 
@@ -196,7 +216,8 @@ export class PaymentEngine implements Engine {
     const order = query.get('order')
     if (order === null) return problem(400, 'order-missing', 'Say which order', { detail: 'GET /v1/payments?order=ID' })
     const payments = await this.store.transaction('list', (tx) => tx.query<Payment>('SELECT * FROM payments WHERE scope = :scope AND order_ref = :order ORDER BY created_at, id LIMIT 100', { scope: scopeOf(request), order }))
-    return json(200, { payments: payments.map((payment) => parseJson(statusOf(payment).body)) })
+    const remembered = payments.length === 0 ? await this.#remembered(scopeOf(request), 'order_ref', order) : undefined
+    return json(200, { payments: [...payments, ...(remembered ? [remembered] : [])].map((payment) => parseJson(statusOf(payment).body)) })
   }
 
   /** Whatever the bank has done or will do with it shall be undone. A payment that is charged already is refunded instead. */
@@ -216,13 +237,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #scrape(): Promise<HttpResponse> {
-    const [row] = await this.store.transaction('gauges', (tx) =>
-      tx.query<{ unknown: number; oldest: number | null; owed: number; queued: number }>(
-        `SELECT (SELECT COUNT(*) FROM payments WHERE state = 'unknown') AS unknown, (SELECT MIN(first_sent_at) FROM payments WHERE state = 'unknown') AS oldest,
-                (SELECT COUNT(*) FROM outbox WHERE state = 'ready') AS owed, (SELECT COUNT(*) FROM payments WHERE state = 'queued') AS queued`,
-      ),
-    )
-    const body = this.#metrics.text({ ...row!, running: this.#running.size }, this.#hops.gauges())
+    const body = this.#metrics.text(await takeStock(this.store), this.#running.size, this.#hops.gauges())
     return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body }
   }
 
@@ -257,7 +272,7 @@ export class PaymentEngine implements Engine {
 
       const [live] = await tx.query<Payment>("SELECT * FROM payments WHERE scope = :scope AND order_ref = :order AND state NOT IN ('declined', 'released', 'voided')", { scope, order: asked.order })
       if (live) return { kind: 'taken', payment: live }
-      const [paid] = await tx.query<Payment>("SELECT payment AS id, 'succeeded' AS state, order_ref, amount, currency, charge FROM orders WHERE scope = :scope AND order_ref = :order", { scope, order: asked.order })
+      const [paid] = await tx.query<Payment>(`${REMEMBERED} AND order_ref = :order`, { scope, order: asked.order })
       if (paid) return { kind: 'taken', payment: paid }
       if (!known) throw new Error('a payment could be neither made nor found')
       // Nothing came of it so far: the clocks of the bank's key begin anew.
@@ -269,6 +284,7 @@ export class PaymentEngine implements Engine {
 
   /** Steps the payment until it rests, once per payment and life. The promise answers what the store says at the end. */
   protected drive(payment: Payment, deadline: Deadline, gone?: AbortSignal): Promise<Payment> {
+    this.#vigils.set(payment.id, { sentAt: this.clock.monotonic(), alarmMs: this.settings.alarmAfterMs })
     const work = this.#steps(payment, deadline, gone)
       .catch(async (error: unknown) => {
         if (!(error instanceof Fenced) && !isStoreTrouble(error)) throw error
@@ -280,6 +296,7 @@ export class PaymentEngine implements Engine {
       })
       .finally(() => {
         this.#running.delete(payment.id)
+        this.#vigils.delete(payment.id)
         this.#queued.delete(payment.id)
       })
     this.#running.set(payment.id, work)
@@ -299,6 +316,7 @@ export class PaymentEngine implements Engine {
   }
 
   async #charge(payment: Payment, patience: Patience): Promise<Payment> {
+    if (payment.cancelled_at !== null) return this.finish(payment, { kind: 'voided' }) // nothing was sent
     if (patience.left() < this.settings.minStartMs) return this.#giveWay(payment, this.#tooLate(patience))
     if (payment.two_step === 1) return this.#acquire(payment, patience)
     const screening = await this.#screen(payment, patience.left())
@@ -331,8 +349,11 @@ export class PaymentEngine implements Engine {
       try {
         for (let attempt = 1; ; attempt++) {
           if (patience.left() < minStartMs) return this.#giveWay(current, attempt === 1 && why === 'no bank' ? this.#tooLate(patience) : why, retryMs)
-          if (patience.gone?.aborted) return this.#giveWay(current, 'the client left before the bank was asked')
-          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs)
+          const pass = await this.#hops.enter({ payment: current.id, hop: 'bank', service: acquirer, attempt, scope: current.scope, priority: patience.priority }, patience.left() - minStartMs, patience.gone)
+          if (patience.gone?.aborted) {
+            if ('call' in pass) pass.leave()
+            return this.#giveWay(current, 'the client left before the bank was asked')
+          }
           if ('refused' in pass) {
             why = `not attempted: ${pass.refused}`
             retryMs = pass.retryMs
@@ -360,14 +381,24 @@ export class PaymentEngine implements Engine {
           const waitMs = Math.max(retryMs, backoff(attempt, retryBackoff, this.random))
           if (attempt >= tries || patience.left() - waitMs < minStartMs || !budgeted.retry()) break
           this.log.emit('hop.retried', { payment: current.id, hop: 'bank', attempt: attempt + 1, waitMs: Math.round(waitMs), why })
-          await this.clock.sleep(waitMs, this.#stopping)
-          if (this.#stopping.aborted) break
+          await this.#unlessOver(waitMs, patience.gone)
+          if (this.#stopping.aborted) return this.#giveWay(current, why, retryMs)
         }
       } finally {
         budgeted.end()
       }
     }
     return this.#giveWay(current, why, retryMs)
+  }
+
+  /** Waits, but no longer than this life and the client's own patience last. */
+  async #unlessOver(ms: number, gone: AbortSignal | undefined): Promise<void> {
+    const over = new AbortController()
+    const end = () => over.abort()
+    const signals = gone ? [this.#stopping, gone] : [this.#stopping]
+    for (const signal of signals) signal.addEventListener('abort', end)
+    if (!signals.some(({ aborted }) => aborted)) await this.clock.sleep(ms, over.signal)
+    for (const signal of signals) signal.removeEventListener('abort', end)
   }
 
   /** The money is held: fraud's word decides what becomes of it. */
@@ -380,6 +411,8 @@ export class PaymentEngine implements Engine {
   /** C2: from here on somebody will find out what the bank did, whatever becomes of us. Another bank is asked under another key. */
   protected intend(payment: Payment, timeoutMs: number, acquirer = payment.acquirer): Promise<Payment> {
     const now = this.clock.now()
+    const vigil = this.#vigils.get(payment.id)
+    if (vigil) vigil.sentAt = this.clock.monotonic()
     return this.store.transaction('intent', async (tx) => {
       if (payment.state === 'sent') await endAttempt(tx, payment, 'not_applied', now)
       const elsewhere: Record<string, SqlValue> = payment.attempts > 0 && acquirer !== payment.acquirer ? { bank_key: this.random.id('bk'), first_sent_at: now } : { first_sent_at: payment.first_sent_at ?? now }
@@ -430,7 +463,8 @@ export class PaymentEngine implements Engine {
       return done
     } catch (error) {
       if (!(error instanceof Cancelled)) throw error
-      return this.#doubt(payment, 'it was cancelled while the bank was asked')
+      // The next step reads the wish in the store, and closes the door.
+      return payment.state === 'unknown' ? payment : this.#doubt(payment, 'it was cancelled while the bank was asked')
     }
   }
 
@@ -503,9 +537,8 @@ export class PaymentEngine implements Engine {
   /** One step out of the unknown: look up, and if nothing is found, wait, send the same key again, or close the door. `attempt` counts the steps of this life. */
   protected async resolve(payment: Payment, attempt: number): Promise<Payment> {
     if (payment.state === 'sent') return this.#doubt(payment, 'taken over')
-    const { lookupTimeoutMs, lookupBackoff, settleMs, resendHorizonMs, alarmAfterMs, bankLookup } = this.settings
-    const sentAt = payment.sent_at ?? payment.created_at
-    const firstSentAt = payment.first_sent_at ?? sentAt
+    const { lookupTimeoutMs, lookupBackoff, settleMs, resendHorizonMs, bankLookup } = this.settings
+    const firstSentAt = payment.first_sent_at ?? payment.sent_at ?? payment.created_at
     const [fresh] = attempt === 1 ? [payment] : await this.store.transaction('look', (tx) => tx.query<Payment>("SELECT * FROM payments WHERE id = :id AND epoch = :epoch AND state = 'unknown'", { id: payment.id, epoch: payment.epoch }))
     if (!fresh) throw new Fenced() // the bank's own event, or an operator, was faster
     if (fresh.cancelled_at !== null) return this.#close(fresh, attempt)
@@ -521,14 +554,18 @@ export class PaymentEngine implements Engine {
       if (meaning.kind === 'review') return this.#review(fresh, meaning.why)
     }
     const now = this.clock.now()
-    if (now - firstSentAt > alarmAfterMs && attempt % 10 === 1) this.log.emit('payment.alarmed', { payment: fresh.id, why: `unknown for ${Math.round((now - firstSentAt) / 1000)} s` })
+    const vigil = this.#vigils.get(fresh.id)!
+    if (now - firstSentAt > vigil.alarmMs) {
+      vigil.alarmMs = 2 * (now - firstSentAt)
+      this.log.emit('payment.alarmed', { payment: fresh.id, why: `unknown for ${Math.round((now - firstSentAt) / 1000)} s` })
+    }
 
     const answered = found !== undefined && record === undefined
-    if (answered && now >= sentAt + settleMs) {
+    const untilSettled = vigil.sentAt + settleMs - this.clock.monotonic()
+    if (answered && untilSettled <= 0) {
       if (now < firstSentAt + resendHorizonMs) return this.#resend(fresh, attempt)
       return this.#close(fresh, attempt)
     }
-    const untilSettled = sentAt + settleMs - now
     const wait = backoff(attempt, lookupBackoff, this.random)
     return this.#wait(fresh, answered ? Math.max(1, Math.min(wait, untilSettled)) : wait, answered ? `not found; it proves nothing for another ${Math.round(untilSettled)} ms` : 'the look-up told nothing')
   }
@@ -573,6 +610,8 @@ export class PaymentEngine implements Engine {
     const { id, record, reference } = event
     const now = this.clock.now()
     const duties: Duty[] = []
+    let alarm: string | undefined
+    let contradicted = false
     try {
       const moved = await this.store.transaction('bank-event', async (tx) => {
         const fresh = await tx.query('INSERT INTO bank_events (id, at) VALUES (:id, :now) ON CONFLICT DO NOTHING RETURNING id', { id, now })
@@ -582,18 +621,35 @@ export class PaymentEngine implements Engine {
         const meaning = meaningOfRecord(payment, record, this.settings.providerCodes)
         if (payment.state === 'sent' || payment.state === 'unknown') {
           if (payment.cancelled_at !== null || (meaning.kind !== 'succeeded' && meaning.kind !== 'declined')) return undefined
-          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties) }
+          await keepEvidence(tx, payment.id, payment.epoch, `the bank's event ${id} says ${meaning.kind}`, now)
+          return { from: payment, to: await this.#ending(tx, payment, meaning, now, duties), charged: false }
         }
         const resting = payment.state === 'released' || payment.state === 'declined' || payment.state === 'voided' || payment.state === 'queued'
         if (resting && (meaning.kind === 'succeeded' || meaning.kind === 'authorised')) {
-          await keepEvidence(tx, payment.id, payment.epoch, `the bank says that it has ${meaning.charge}, and the payment is ${payment.state}: voided`, now)
-          duties.push(await this.#outbox.owe(tx, payment, 'void', now))
+          alarm = `the bank says that it has ${meaning.charge}, and the payment is ${payment.state}: voided`
+          await keepEvidence(tx, payment.id, payment.epoch, alarm, now)
+          // Whichever bank it is that did not mean its refusal: where there is nothing to undo, a void closes a door that should be closed.
+          for (const acquirer of this.settings.acquirers) duties.push(await this.#outbox.owe(tx, { ...payment, acquirer }, 'void', now))
+          contradicted = meaning.kind === 'succeeded'
+          if (payment.state !== 'released' && payment.state !== 'queued') return { from: payment, to: payment }
+          // Its bank key stands for a charge that is given back: a bank would answer it with that charge as if it stood.
+          const over = await this.#ending(tx, payment, { kind: 'voided' }, now)
+          if (payment.queue_until !== null) duties.push(await this.#outbox.owe(tx, payment, 'notification', now, 'payment.not_charged'))
+          return { from: payment, to: over }
+        }
+        const paid = payment.state === 'succeeded' || payment.state === 'authorised'
+        if (paid && (meaning.kind === 'succeeded' || meaning.kind === 'authorised') && meaning.charge !== payment.charge) {
+          const others = this.settings.acquirers.filter((acquirer) => acquirer !== payment.acquirer)
+          alarm = `the bank says that it has ${meaning.charge}, and ${payment.acquirer} has ${payment.charge} for the same payment: ${others.length > 0 ? `voided at ${others.join(', ')}` : 'one of them has to be given back by hand'}`
+          await keepEvidence(tx, payment.id, payment.epoch, alarm, now)
+          for (const acquirer of others) duties.push(await this.#outbox.owe(tx, { ...payment, acquirer }, 'void', now))
           return { from: payment, to: payment }
         }
         return undefined
       })
       if (moved && moved.from !== moved.to) this.log.emit('payment.moved', { payment: moved.to.id, from: moved.from.state, to: moved.to.state, epoch: moved.to.epoch, why: `the bank's event ${id}` })
-      else if (moved) this.log.emit('payment.alarmed', { payment: moved.to.id, why: `the bank charged a payment that is ${moved.to.state}: it is voided` })
+      if (alarm !== undefined) this.log.emit('payment.alarmed', { payment: moved!.to.id, why: alarm })
+      if (contradicted) this.log.emit('payment.contradicted', { payment: moved!.to.id, by: 'webhook', why: `the bank's event ${id} says that it was charged; the client was told ${moved!.from.state}` })
       for (const duty of duties) this.#outbox.send(duty)
       return json(200, { received: id })
     } catch (error) {
@@ -620,7 +676,7 @@ export class PaymentEngine implements Engine {
           abandoned: await tx.query<Payment>(`SELECT * FROM payments WHERE state IN ('claimed', 'sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
           dropped: left.length === 0 ? [] : await tx.query<Payment>(`SELECT * FROM payments WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('claimed', 'sent', 'unknown')`, { ids: JSON.stringify(left) }),
           queued: queueParallel > this.#queued.size ? await tx.query<Payment>("SELECT * FROM payments WHERE state = 'queued' AND due_at <= :now ORDER BY due_at LIMIT :limit", { now, limit: queueParallel - this.#queued.size }) : [],
-          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND ${orphaned} LIMIT ${SWEEP_ROWS}`, params),
+          refunds: await tx.query<Refund>(`SELECT * FROM refunds WHERE state IN ('sent', 'unknown') AND (${orphaned} OR id IN (SELECT value FROM json_each(:ids))) LIMIT ${SWEEP_ROWS}`, { ...params, ids: JSON.stringify(this.#refunds.dropped()) }),
           owed: await this.#outbox.due(tx, now, SWEEP_ROWS),
           breakers: await this.#hops.tend(tx),
         }
@@ -676,6 +732,12 @@ export class PaymentEngine implements Engine {
     return payment
   }
 
+  /** A paid order whose key was forgotten: what is still known of its payment. */
+  async #remembered(scope: string, by: 'payment' | 'order_ref', value: string): Promise<Payment | undefined> {
+    const [payment] = await this.store.transaction('remember', (tx) => tx.query<Payment>(`${REMEMBERED} AND ${by} = :value`, { scope, value }))
+    return payment
+  }
+
   /** Runs a step that ends an exchange with the bank; when the payment is no longer ours, what we learnt is kept as evidence, unless it is what the store says. */
   async #write(name: string, payment: Payment, what: string, work: (tx: Tx) => Promise<Payment>): Promise<Payment> {
     try {
@@ -684,6 +746,7 @@ export class PaymentEngine implements Engine {
       return moved
     } catch (error) {
       if (!(error instanceof Fenced)) throw error
+      if (name === 'doubt') throw error // nothing was learnt
       const now = this.clock.now()
       const news = await this.store.transaction('evidence', async (tx) => {
         const [told] = await tx.query<Payment>('SELECT * FROM payments WHERE id = :id', { id: payment.id })
@@ -696,6 +759,9 @@ export class PaymentEngine implements Engine {
     }
   }
 }
+
+/** A paid order as a payment, as far as it is remembered when its key is not. */
+const REMEMBERED = "SELECT payment AS id, scope, 'succeeded' AS state, order_ref, amount, currency, charge FROM orders WHERE scope = :scope"
 
 /** Paths that there are, whatever the method. */
 const PATHS = new Set(['/v1/payments', '/v1/bank-events', '/healthz', '/metrics'])

@@ -14,7 +14,7 @@ import { parseJson } from '../../network.ts'
 import type { Random } from '../../random.ts'
 import { AdaptiveTimeout } from '../policies/adaptive-timeout.ts'
 import type { Ambient, Pass as PolicyPass, PolicyEvent, Result } from '../policies/ambient.ts'
-import type { BreakerSnapshot } from '../policies/breaker.ts'
+import type { BreakerSnapshot, BreakerState } from '../policies/breaker.ts'
 import { Breaker } from '../policies/breaker.ts'
 import { ATTEMPT_HEADER } from '../policies/deadline.ts'
 import { profile } from '../policies/profile.ts'
@@ -22,6 +22,7 @@ import type { BudgetedCall } from '../policies/retry-budget.ts'
 import { RetryBudget } from '../policies/retry-budget.ts'
 import type { Store, Tx } from '../store/store.ts'
 import type { Gauge } from './metrics.ts'
+import { serviceOf } from './metrics.ts'
 import type { Forced } from './operator.ts'
 import type { Place } from './room.ts'
 import { Room } from './room.ts'
@@ -117,11 +118,11 @@ export class Hops {
     return budget.enter()
   }
 
-  /** Waits for a place for `waitMs` at most. */
-  async enter(call: HopCall, waitMs: number): Promise<Pass | Refusal> {
+  /** Waits for a place for `waitMs` at most, and not for a client who has `gone`. */
+  async enter(call: HopCall, waitMs: number, gone?: AbortSignal): Promise<Pass | Refusal> {
     if (!this.#setup.settings.guarded) return this.#pass(call, undefined, undefined)
     const room = this.#room(call)
-    const place = await room.enter(PRIORITY[call.priority], waitMs)
+    const place = await room.enter(PRIORITY[call.priority], waitMs, gone)
     if (!place) return this.#refuse(call, 'bulkhead', 'too many are under way', room.retryAfterMs)
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
@@ -144,12 +145,12 @@ export class Hops {
   /** In the sweep's transaction: writes what changed, and reads what operators and the nodes beside wrote. Give the answer to `heed`. */
   async tend(tx: Tx): Promise<BreakerRow[]> {
     await this.#save(tx)
-    return tx.query<BreakerRow>('SELECT name, snapshot, forced, updated_at FROM breakers LIMIT :most', { most: BREAKERS_KEPT })
+    return tx.query<BreakerRow>('SELECT name, snapshot, forced, updated_at FROM breakers ORDER BY forced IS NULL, updated_at DESC LIMIT :most', { most: BREAKERS_KEPT })
   }
 
   heed(rows: readonly BreakerRow[]): void {
     for (const { name, snapshot, forced } of rows) {
-      const guarded = this.#named(name)
+      const guarded = this.#breakers.get(name) ?? this.#named(name)
       if (guarded.forced !== forced) {
         guarded.forced = forced
         if (forced === 'open') guarded.breaker.forceOpen()
@@ -167,24 +168,44 @@ export class Hops {
 
   gauges(): Gauge[] {
     const each = <T>(of: Map<string, T>, value: (one: T) => number) => [...of].map(([service, one]) => ({ labels: { service }, value: value(one) }))
-    const STATES: readonly string[] = ['closed', 'half-open', 'open', 'forced-open', 'disabled', 'metrics-only']
+    const breakers = new Map<string, Breaker[]>()
+    for (const [name, { breaker }] of this.#breakers) {
+      const own = breakers.get(serviceOf(name))
+      if (own) own.push(breaker)
+      else breakers.set(serviceOf(name), [breaker])
+    }
+    const windows = new Map([...breakers].map(([service, own]) => [service, own.map((breaker) => breaker.metrics())]))
+    const sum = (field: 'calls' | 'failures' | 'slow') => each(windows, (own) => own.reduce((all, window) => all + window[field], 0))
+    const STATES: readonly BreakerState[] = ['closed', 'half-open', 'open', 'forced-open', 'disabled', 'metrics-only']
     return [
-      { name: 'breaker_state', help: `state of a breaker: ${STATES.map((state, n) => `${n} ${state}`).join(', ')}`, series: each(this.#breakers, ({ breaker }) => STATES.indexOf(breaker.state)) },
+      { name: 'breaker_state', help: 'breakers in each state: one a service, or one a service and caller', series: [...breakers].flatMap(([service, own]) => STATES.map((state) => ({ labels: { service, state }, value: own.filter((breaker) => breaker.state === state).length }))) },
+      { name: 'breaker_window_calls', help: 'calls by which breakers judge now', series: sum('calls') },
+      { name: 'breaker_window_failures', help: 'those of them that failed', series: sum('failures') },
+      { name: 'breaker_window_slow', help: 'those of them that were slow', series: sum('slow') },
       { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#rooms, (room) => room.inFlight) },
       { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#rooms, (room) => room.limit) },
       { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#rooms, (room) => room.waiting) },
       { name: 'retry_budget_in_flight', help: 'calls that are repeats', series: each(this.#budgets, (budget) => budget.retrying) },
+      { name: 'retry_budget_left', help: 'calls that may become repeats now', series: each(this.#budgets, (budget) => budget.left) },
+      { name: 'retries_denied_total', type: 'counter', help: 'repeats that the budget denied', series: each(this.#budgets, (budget) => budget.denied) },
     ]
   }
 
   async #save(tx: Tx): Promise<void> {
     const now = this.#setup.clock.now()
-    for (const [name, guarded] of this.#breakers) {
+    for (const [name, guarded] of [...this.#breakers]) {
       if (!guarded.dirty) continue
       guarded.dirty = false
       if (guarded.forced !== null) continue
       const snapshot: BreakerSnapshot = guarded.breaker.snapshot()
-      await tx.query('INSERT INTO breakers (name, snapshot, updated_at) VALUES (:name, :snapshot, :now) ON CONFLICT (name) DO UPDATE SET snapshot = :snapshot, updated_at = :now', { name, snapshot: JSON.stringify(snapshot), now })
+      // What another node wrote later is the truth: it is read next, and taken over.
+      await tx.query(
+        `INSERT INTO breakers (name, snapshot, updated_at)
+         VALUES (:name, :snapshot, :now)
+         ON CONFLICT (name) DO UPDATE SET snapshot = :snapshot, updated_at = :now
+         WHERE breakers.snapshot IS NULL OR json_extract(breakers.snapshot, '$.changedAt') <= :changedAt`,
+        { name, snapshot: JSON.stringify(snapshot), changedAt: snapshot.changedAt, now },
+      )
     }
   }
 
@@ -234,12 +255,17 @@ export class Hops {
 
   #breaker({ hop, service, scope }: HopCall): Guarded | undefined {
     if (hop === 'lookup' || hop === 'void') return undefined
-    return this.#named(this.#setup.settings.breakerScope === 'merchant' && hop !== 'notify' ? `${service}/${scope}` : service)
+    const one = this.#setup.settings.breakerScope === 'merchant' && hop !== 'notify' && hop !== 'fraud'
+    return this.#named(one ? `${service}/${scope}` : service)
   }
 
   #named(name: string): Guarded {
     const known = this.#breakers.get(name)
-    if (known) return known
+    if (known) {
+      this.#breakers.delete(name)
+      this.#breakers.set(name, known) // the last now
+      return known
+    }
     const { settings } = this.#setup
     const { windowMs, windowCalls, slowMs, ...rest } = settings.breaker
     if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)
@@ -254,7 +280,7 @@ export class Hops {
     const known = this.#rooms.get(name)
     if (known) return known
     const { bulkhead, lookupParallel, notifyParallel, deadlineMs, reserveMs, commitMs, fraudTimeoutMs } = this.#setup.settings
-    const { floor, ceiling, profile: rows, queue, waitMs } = bulkhead
+    const { floor, ceiling, profile: rows, queue, waitMs = Number.POSITIVE_INFINITY } = bulkhead
     const longestMs = hop === 'fraud' ? fraudTimeoutMs : deadlineMs - reserveMs - commitMs
     const limit = name !== service ? lookupParallel : hop === 'notify' ? notifyParallel : { floor, ceiling: profile(rows, ceiling), toleratedMs: TOLERATED_SHARE * longestMs }
     // Who looks up or notifies has time; a payer's is missing at the bank.

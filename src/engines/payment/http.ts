@@ -13,7 +13,7 @@
  * | situation                                        | answer |
  * |--------------------------------------------------|--------|
  * | charged                                          | 201, stored under the key |
- * | the money is held, and is captured afterwards    | 201, stored under the key |
+ * | the money is held, and is captured afterwards    | 201, stored under the key; 409 from then on if the hold has to be let go |
  * | declined                                         | 402, stored under the key |
  * | the same key again                               | the same status and body, Idempotent-Replayed: true |
  * | not known yet                                    | 202, Location, Retry-After: do not pay again |

@@ -20,7 +20,7 @@
 export type State = 'claimed' | 'queued' | 'sent' | 'unknown' | 'authorised' | 'succeeded' | 'declined' | 'released' | 'voided' | 'review'
 
 export const MOVES: Record<State, readonly State[]> = {
-  claimed: ['sent', 'released', 'declined', 'queued'],
+  claimed: ['sent', 'released', 'declined', 'queued', 'voided'],
   queued: ['claimed', 'released', 'voided'],
   sent: ['sent', 'succeeded', 'authorised', 'declined', 'unknown', 'released', 'queued', 'review'],
   unknown: ['sent', 'succeeded', 'authorised', 'declined', 'voided', 'review'],

@@ -17,6 +17,7 @@ import type { Store, Tx } from '../store/store.ts'
 import { captureRequest, decisive, lookupRequest, meaningOfRecord, meaningOfRefusal, post, recordsFound, voidRequest } from './bank.ts'
 import type { Hops } from './hops.ts'
 import type { Payment } from './http.ts'
+import { finalAnswer } from './http.ts'
 import { Fenced, keepEvidence, move } from './records.ts'
 import type { PaymentSettings } from './settings.ts'
 
@@ -101,7 +102,9 @@ export class Outbox {
       await keepEvidence(tx, payment.id, payment.epoch, duty.kind === 'void' ? 'the bank confirmed the void' : `the bank captured ${tried.charge}`, now)
       if (payment.state !== 'authorised') return undefined
       if (tried.charge !== undefined) return this.#setup.captured(tx, payment, duty, tried.charge)
-      await move(tx, payment, 'voided', { reason: 'the bank held the money no longer' }, now)
+      const reason = 'the bank held the money no longer'
+      const answer = finalAnswer({ ...payment, reason, state: 'voided' })
+      await move(tx, payment, 'voided', { reason, answer_status: answer.status, answer_body: answer.body, finished_at: now }, now)
       return undefined
     }).catch((error: unknown) => {
       if (error instanceof Fenced) return undefined // another node did the same

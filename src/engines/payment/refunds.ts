@@ -74,6 +74,8 @@ type Claim = { kind: 'new' | 'same' | 'reused'; refund: Refund; payment: Payment
 export class Refunds {
   readonly #setup: RefundsSetup
   readonly #running = new Map<string, Promise<Refund>>()
+  /** Refunds of this life that an error of the store left where they were. */
+  readonly #dropped = new Set<string>()
   stopping: AbortSignal = new AbortController().signal
 
   constructor(setup: RefundsSetup) {
@@ -139,6 +141,13 @@ export class Refunds {
     if (taken) void this.#drive(taken.mine, taken.payment, true)
   }
 
+  /** Those, once each: whoever asks takes them up again. */
+  dropped(): string[] {
+    const ids = [...this.#dropped]
+    this.#dropped.clear()
+    return ids
+  }
+
   async rest(): Promise<void> {
     await Promise.allSettled(this.#running.values())
   }
@@ -177,6 +186,7 @@ export class Refunds {
     const work = this.#steps(refund, payment, inDoubt)
       .catch(async (error: unknown) => {
         if (!(error instanceof Fenced) && !isStoreTrouble(error)) throw error
+        if (isStoreTrouble(error)) this.#dropped.add(refund.id)
         log.emit('payment.alarmed', { payment: payment.id, why: `its refund: ${error instanceof Fenced ? 'another node has it' : error.message}` })
         return refund
       })

@@ -57,15 +57,15 @@ export class Room {
     return this.#bulkhead.retryAfterMs
   }
 
-  /** Undefined when no place became free within `waitMs`. */
-  async enter(priority: Priority, waitMs: number): Promise<Place | undefined> {
+  /** Undefined when no place became free within `waitMs`, or while the client was there. */
+  async enter(priority: Priority, waitMs: number, gone?: AbortSignal): Promise<Place | undefined> {
     const now = this.#ambient.clock.monotonic()
     this.#clear(now)
     this.#capacity?.arrived()
     let place = this.#bulkhead.tryEnter(priority, now)
     if (!place) {
       this.#capacity?.turnedAway()
-      const waited = await this.#bulkhead.wait(now + Math.min(this.#waitMs, Math.max(0, waitMs)), priority, undefined, now)
+      const waited = await this.#bulkhead.wait(now + Math.min(this.#waitMs, Math.max(0, waitMs)), priority, gone, now)
       if (typeof waited === 'string') return undefined
       place = waited
     }

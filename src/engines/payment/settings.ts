@@ -72,7 +72,7 @@ export interface PaymentSettings {
   guarded: boolean
   breaker: BreakerSettings
   bulkhead: BulkheadSettings
-  /** `endpoint`: one breaker a service; `merchant`: one a service and caller. */
+  /** `endpoint`: one breaker a service; `merchant`: one a bank and caller. */
   breakerScope: 'endpoint' | 'merchant'
   /** Secret of the bank's signed events; without one they are not taken. */
   bankEventSecret: string
@@ -106,9 +106,9 @@ export interface BulkheadSettings {
   ceiling: number
   /** Ceilings by time of day; the first row that covers it counts. */
   profile: readonly ProfileRow[]
-  /** Calls that wait for a place, and for how long at most, ms: what is waited here is missing there. */
+  /** Calls that wait for a place, and for how long at most, ms (as long as the deadline allows when absent): what is waited here is missing there. */
   queue: number
-  waitMs: number
+  waitMs?: number
 }
 
 export const DEFAULTS: PaymentSettings = {

@@ -20,8 +20,9 @@ const LEARNT = 50
 /** It warns from this many times the usual, and again only after it fell below the other. With log-normal latencies of p99 = 7 p50, chance alone is five deviations away. */
 const WARN = 2.2
 const CALM = 1.4
-/** Or from this share of the budget. */
+/** Or from this share of the budget, and again only after it fell below the other. */
 const BURNT = 0.5
+const COOLED = 0.4
 
 export class SlowWatch {
   readonly #budgetMs: number
@@ -50,6 +51,6 @@ export class SlowWatch {
     const [recentMs, usualMs] = [Math.exp(this.#recent), Math.exp(this.#usual)]
     const slow = recentMs >= WARN * usualMs || recentMs >= BURNT * this.#budgetMs
     if (slow && !this.#warned) this.#warn({ recentMs: Math.round(recentMs), usualMs: Math.round(usualMs), budgetShare: Math.round((100 * recentMs) / this.#budgetMs) / 100 })
-    this.#warned = this.#warned ? recentMs >= CALM * usualMs : slow
+    this.#warned = this.#warned ? recentMs >= CALM * usualMs || recentMs >= COOLED * this.#budgetMs : slow
   }
 }

@@ -5,8 +5,10 @@ export interface Charge {
   charge: string
   amount: number
   currency: string
-  /** Given back or voided. */
+  /** All of it was given back, or it was voided. */
   undone: boolean
+  /** Minor units that were given back. */
+  refunded: number
   seq: number
   t: number
 }
@@ -16,6 +18,8 @@ export interface OrderTruth {
   /** Amounts that a client asked for under this order, as `amount currency`; a changed body is not one of them. */
   asked: Set<string>
   charges: Charge[]
+  /** A customer wanted money back. */
+  wanted: boolean
 }
 
 /** Follows client.sent and the bank's events. Feed it every event first, then ask. */
@@ -44,19 +48,26 @@ export class Truth {
         if (event['ask'] === 'charge') this.requests++
         return undefined
       case 'bank.charged': {
-        const charge: Charge = { charge: event['charge'], amount: event['amount'], currency: event['currency'], undone: false, seq: event.seq, t: event.t }
+        const charge: Charge = { charge: event['charge'], amount: event['amount'], currency: event['currency'], undone: false, refunded: 0, seq: event.seq, t: event.t }
         this.#charges.set(charge.charge, charge)
         const order = this.#belongs(event)
         if (order) order.charges.push(charge)
         else this.stray.push(charge)
         return order
       }
-      case 'bank.refunded':
+      case 'bank.refunded': {
+        const charge = this.#charges.get(event['charge'])
+        if (charge) charge.undone = (charge.refunded += event['amount']) >= charge.amount
+        return undefined
+      }
       case 'bank.voided': {
         const charge = this.#charges.get(event['charge'])
         if (charge) charge.undone = true
         return undefined
       }
+      case 'refund.asked':
+        this.#order(event['order']).wanted = true
+        return undefined
       default:
         return undefined
     }
@@ -76,7 +87,7 @@ export class Truth {
   #order(name: string): OrderTruth {
     let order = this.orders.get(name)
     if (!order) {
-      order = { order: name, asked: new Set(), charges: [] }
+      order = { order: name, asked: new Set(), charges: [], wanted: false }
       this.orders.set(name, order)
     }
     return order

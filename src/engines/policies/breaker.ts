@@ -20,9 +20,9 @@ import type { SavedWindow, Window } from './window.ts'
 export interface BreakerOptions {
   /** For events. Default 'breaker'. */
   name?: string
-  /** What is looked at: the last `calls` (1 to 1024), or the last `ms`. Default the last 30 s. */
+  /** What is looked at: the last `calls` (1 to 512), or the last `ms`. Default the last 30 s. */
   window?: { calls: number } | { ms: number }
-  /** It never opens on less than this many calls in the window. Default 20. */
+  /** It never opens on less than this many calls in the window. Default 20, or all of a smaller window. */
   minimumCalls?: number
   /** It opens when this share of the calls failed, (0, 1]. Default 0.9: while half of the calls succeed a bulkhead serves users better than a breaker. */
   failureRate?: number
@@ -46,7 +46,7 @@ export interface BreakerOptions {
   rampMs?: number
 }
 
-type Settings = Required<BreakerOptions>
+export type BreakerSettings = Required<BreakerOptions>
 
 type State =
   /** Until `fullAt` a growing share passes; 0 once the ramp has ended. `credit` is what the share has added up to. */
@@ -81,15 +81,15 @@ const NO_PLACE = -1
 
 export class Breaker {
   readonly #ambient: Ambient
-  readonly #settings: Settings
+  readonly #settings: BreakerSettings
   readonly #window: Window
   #state: State = { kind: 'closed', fullAt: 0, credit: 0 }
   #generation = 0
   #openings = 0
   #changedAt = 0
 
-  constructor(ambient: Ambient, options: BreakerOptions | Settings = {}) {
-    const settings = breakerSettings(options)
+  /** `settings` are what `breakerSettings` has made of options: a registry's breakers share them. */
+  constructor(ambient: Ambient, options: BreakerOptions = {}, settings: BreakerSettings = breakerSettings(options)) {
     this.#ambient = ambient
     this.#settings = settings
     this.#window = 'calls' in settings.window ? new CountWindow(settings.window.calls) : new TimeWindow(settings.window.ms)
@@ -337,28 +337,24 @@ class BreakerPass implements Pass {
   }
 }
 
-const complete = new WeakSet<object>()
-
-/** Options with their defaults, checked. What comes from here can be given to many breakers, which then share it. Throws INVALID_POLICY. */
-export function breakerSettings(options: BreakerOptions | Settings = {}): Settings {
-  if (complete.has(options)) return options as Settings
-  const settings: Settings = {
-    name: 'breaker',
-    window: { ms: 30_000 },
-    minimumCalls: 20,
-    failureRate: 0.9,
-    slowCallMs: Number.POSITIVE_INFINITY,
-    slowRate: 0.9,
-    openMs: 5000,
-    openGrowth: 1,
-    openCapMs: 60_000,
-    openJitter: 0.1,
-    probes: 5,
-    probeMs: 10_000,
-    rampMs: 2000,
-    ...options,
+/** Options with their defaults, checked. Throws INVALID_POLICY. */
+export function breakerSettings(options: BreakerOptions): BreakerSettings {
+  const window = options.window ?? { ms: 30_000 }
+  const settings: BreakerSettings = {
+    name: options.name ?? 'breaker',
+    window,
+    minimumCalls: options.minimumCalls ?? ('calls' in window ? Math.min(20, window.calls) : 20),
+    failureRate: options.failureRate ?? 0.9,
+    slowCallMs: options.slowCallMs ?? Number.POSITIVE_INFINITY,
+    slowRate: options.slowRate ?? 0.9,
+    openMs: options.openMs ?? 5000,
+    openGrowth: options.openGrowth ?? 1,
+    openCapMs: options.openCapMs ?? 60_000,
+    openJitter: options.openJitter ?? 0.1,
+    probes: options.probes ?? 5,
+    probeMs: options.probeMs ?? 10_000,
+    rampMs: options.rampMs ?? 2000,
   }
-  const { window } = settings
   if ('calls' in window) {
     checkRange('window.calls', window.calls, 1, MOST_COUNTED)
     if (settings.minimumCalls > window.calls) throw new ResilError('INVALID_POLICY', `minimumCalls is ${settings.minimumCalls}, and the window holds ${window.calls} calls`, 'a window must hold at least minimumCalls')
@@ -376,7 +372,6 @@ export function breakerSettings(options: BreakerOptions | Settings = {}): Settin
   checkRange('probes', settings.probes, 1, 100)
   checkRange('probeMs', settings.probeMs, 1, 86_400_000)
   checkRange('rampMs', settings.rampMs, 0, 86_400_000)
-  complete.add(settings)
   return settings
 }
 

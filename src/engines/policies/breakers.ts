@@ -4,7 +4,7 @@
  */
 import type { Ambient } from './ambient.ts'
 import { checkRange } from './ambient.ts'
-import type { BreakerOptions } from './breaker.ts'
+import type { BreakerOptions, BreakerSettings } from './breaker.ts'
 import { Breaker, breakerSettings } from './breaker.ts'
 
 export interface BreakersOptions extends BreakerOptions {
@@ -17,7 +17,7 @@ const LOOKED_AT = 16
 
 export class Breakers {
   readonly #ambient: Ambient
-  readonly #settings: ReturnType<typeof breakerSettings>
+  readonly #settings: BreakerSettings
   readonly #most: number
   readonly #breakers = new Map<string, Breaker>()
 
@@ -35,7 +35,7 @@ export class Breakers {
     if (this.#breakers.size >= this.#most) this.#evict()
     const { on } = this.#ambient
     const ambient = on ? { ...this.#ambient, on: (event: Parameters<typeof on>[0]) => on({ ...event, scope }) } : this.#ambient
-    const breaker = new Breaker(ambient, this.#settings)
+    const breaker = new Breaker(ambient, {}, this.#settings)
     this.#breakers.set(scope, breaker)
     return breaker
   }

@@ -32,7 +32,7 @@ export interface BulkheadOptions {
   name?: string
   /** Calls in flight: a number, a profile, or found within bounds. Default `{ floor: 10, ceiling: 100 }`. */
   limit?: number | Profile | FoundLimit
-  /** So many may wait, 0 to 100,000. Default 0. */
+  /** So many may wait, 0 to 100,000. Default 10: arrivals come in bursts, and without it one in a hundred would be turned away when all is well. */
   queue?: number
 }
 
@@ -59,6 +59,8 @@ export class Bulkhead {
   readonly #floor: number
   readonly #ceiling: number | Profile
   readonly #queue: number
+  /** Whether the limit may change, so that callers are counted. */
+  readonly #changes: boolean
   /** A Set keeps the order of arrival, and gives up whoever leaves from its middle at once. */
   readonly #waiting: Record<Priority, Set<Waiting>> = { high: new Set(), normal: new Set(), low: new Set() }
   readonly name: string
@@ -67,7 +69,7 @@ export class Bulkhead {
   #inFlight = 0
   #queued = 0
 
-  constructor(ambient: Ambient, { name = 'bulkhead', limit = {}, queue = 0 }: BulkheadOptions = {}) {
+  constructor(ambient: Ambient, { name = 'bulkhead', limit = {}, queue = 10 }: BulkheadOptions = {}) {
     this.#ambient = ambient
     this.name = name
     const found = typeof limit === 'object' ? limit : undefined
@@ -77,6 +79,7 @@ export class Bulkhead {
     checkRange('floor', this.#floor, 0, 1e6)
     checkRange('queue', queue, 0, 100_000)
     this.#queue = queue
+    this.#changes = typeof limit !== 'number'
     this.#lookedAt = ambient.clock.monotonic()
     this.#little = found && new Little(this.#lookedAt)
     this.#limit = this.#compute()
@@ -94,11 +97,6 @@ export class Bulkhead {
     return this.#queued
   }
 
-  /** Whether `enter` can be of use where `tryEnter` said no. */
-  get hasQueue(): boolean {
-    return this.#queue > 0
-  }
-
   /** About how long until places free: the median of a call, where it is known. */
   get retryAfterMs(): number {
     return this.#little?.p50Ms ? Math.ceil(this.#little.p50Ms) : UNKNOWN_RETRY_MS
@@ -106,10 +104,15 @@ export class Bulkhead {
 
   /** A place now, or undefined. `now` spares a reading of the clock (monotonic ms). */
   tryEnter(priority: Priority = 'normal', now?: number): Pass | undefined {
-    this.#arrived(now)
-    const pass = this.#take(priority)
-    if (!pass && !this.hasQueue) this.#say('full', priority)
-    return pass
+    if (this.admit(priority, now)) return new Place(this)
+    this.#say('full', priority)
+    return undefined
+  }
+
+  /** `tryEnter` without the pass and the event, for the kernel: whoever gets true calls `leave`, exactly once; whoever gets false may `wait`. */
+  admit(priority: Priority = 'normal', now?: number): boolean {
+    if (this.#changes) this.#arrived(now)
+    return this.#take(priority)
   }
 
   /**
@@ -117,15 +120,14 @@ export class Bulkhead {
    * so `deadlineAt` is the latest point at which beginning still makes sense. A caller that leaves or expires gives its room in the queue back in the same turn.
    */
   enter(deadlineAt: number, priority: Priority = 'normal', signal?: AbortSignal, now = this.#ambient.clock.monotonic()): Promise<Pass | BulkheadRejection> {
-    this.#arrived(now)
+    if (this.#changes) this.#arrived(now)
     return this.wait(deadlineAt, priority, signal, now)
   }
 
-  /** The same for a caller whom `tryEnter` has just refused: it has been counted. */
+  /** The same for a caller whom `admit` has just refused: it has been counted. */
   wait(deadlineAt: number, priority: Priority, signal: AbortSignal | undefined, now: number): Promise<Pass | BulkheadRejection> {
     if (signal?.aborted) return Promise.resolve(this.#say('aborted', priority))
-    const pass = this.#take(priority)
-    if (pass) return Promise.resolve(pass)
+    if (this.#take(priority)) return Promise.resolve(new Place(this))
     if (deadlineAt <= now) return Promise.resolve(this.#say('expired', priority))
     if (this.#queued >= this.#queue && !this.#shedFor(priority)) return Promise.resolve(this.#say('full', priority))
     return new Promise((settle) => {
@@ -142,8 +144,7 @@ export class Bulkhead {
 
   /** Counts a caller for the limit, and looks at the limit anew when it is time. */
   #arrived(now = this.#ambient.clock.monotonic()): void {
-    const look = this.#little ? this.#little.arrived(now) : typeof this.#ceiling === 'function'
-    if (!look || now - this.#lookedAt < LOOK_MS) return
+    if (this.#little?.arrived(now) === false || now - this.#lookedAt < LOOK_MS) return
     this.#lookedAt = now
     const limit = this.#compute()
     if (limit === this.#limit) return
@@ -158,11 +159,11 @@ export class Bulkhead {
     return Math.min(ceiling, Math.max(this.#floor, found, 1))
   }
 
-  #take(priority: Priority): Pass | undefined {
+  #take(priority: Priority): boolean {
     const limit = priority === 'low' ? Math.max(1, Math.floor(LOW_SHARE * this.#limit)) : this.#limit
-    if (this.#inFlight >= limit) return undefined
+    if (this.#inFlight >= limit) return false
     this.#inFlight++
-    return new Place(this)
+    return true
   }
 
   /** Whether somebody who waits is less important, and has been turned away: of the least, the one that came first and has least time left. */
@@ -193,10 +194,9 @@ export class Bulkhead {
     while (this.#queued > 0) {
       const { high, normal, low } = this.#waiting
       const [next] = high.size > 0 ? high : normal.size > 0 ? normal : low
-      const pass = next && this.#take(next.priority)
-      if (!pass) return
+      if (!next || !this.#take(next.priority)) return
       this.#leaveQueue(next)
-      next.settle(pass)
+      next.settle(new Place(this))
     }
   }
 
@@ -205,7 +205,7 @@ export class Bulkhead {
     return why
   }
 
-  /** What a place calls when it ends. */
+  /** What a place calls when it ends; by hand only after `admit`. */
   leave(result: Result, elapsedMs: number): void {
     this.#little?.ended(result, elapsedMs)
     this.#inFlight--

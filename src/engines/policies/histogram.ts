@@ -28,9 +28,21 @@ export class Histogram {
     this.#count(Math.min(BUCKETS - 1, bucketOf(ms) + 1))
   }
 
+  /** Adds what another one holds. */
+  merge(other: Histogram): void {
+    for (let i = 0; i < BUCKETS; i++) this.#counts[i]! += other.#counts[i]!
+    this.count += other.count
+    this.#age()
+  }
+
   #count(bucket: number): void {
     this.#counts[bucket]!++
-    if (++this.count < this.#halveAt) return
+    this.count++
+    this.#age()
+  }
+
+  #age(): void {
+    if (this.count < this.#halveAt) return
     this.count = 0
     for (let i = 0; i < BUCKETS; i++) {
       this.#counts[i] = this.#counts[i]! >> 1

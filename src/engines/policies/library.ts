@@ -16,6 +16,10 @@ import type { BulkheadOptions } from './bulkhead.ts'
 import { Bulkhead } from './bulkhead.ts'
 import type { Headers, ReadOptions } from './deadline.ts'
 import { Deadline, readTimeoutMs } from './deadline.ts'
+import type { FallbackOptions } from './fallback.ts'
+import { Fallback } from './fallback.ts'
+import type { HedgeOptions } from './hedge.ts'
+import { Hedge } from './hedge.ts'
 import type { PolicyOptions } from './policy.ts'
 import { Policy } from './policy.ts'
 import type { RetryBudgetOptions } from './retry-budget.ts'
@@ -24,7 +28,10 @@ import { RetryBudget } from './retry-budget.ts'
 const clock = new SystemClock()
 const random = Random.system()
 
+const machine: Ambient = { clock, random }
+
 function around(given: Partial<Ambient>): Ambient {
+  if (!given.clock && !given.random && !given.on) return machine
   return { clock: given.clock ?? clock, random: given.random ?? random, on: given.on }
 }
 
@@ -34,6 +41,9 @@ export const bulkhead = (options: BulkheadOptions & Partial<Ambient> = {}): Bulk
 export const retryBudget = (options: RetryBudgetOptions & Partial<Ambient> = {}): RetryBudget => new RetryBudget(around(options), own(options))
 export const adaptiveTimeout = (options: AdaptiveTimeoutOptions & Partial<Ambient>): AdaptiveTimeout => new AdaptiveTimeout(around(options), own(options))
 export const policy = (options: PolicyOptions & Partial<Ambient> = {}): Policy => new Policy(around(options), own(options))
+
+export const hedge = (options: HedgeOptions & Partial<Ambient> = {}): Hedge => new Hedge(around(options), own(options))
+export const fallback = (options: FallbackOptions & Partial<Ambient> = {}): Fallback => new Fallback(around(options), own(options))
 
 /** A deadline that far from now. */
 export const deadline = (totalMs: number, given: Partial<Ambient> = {}): Deadline => new Deadline(around(given).clock, totalMs)
@@ -56,14 +66,17 @@ export { toLog } from './ambient.ts'
 export { ResilError } from '../../errors.ts'
 export { SystemClock, VirtualClock } from '../../clock.ts'
 export { Random } from '../../random.ts'
-export { AdaptiveTimeout, Breaker, Breakers, Bulkhead, Policy, RetryBudget }
+export { AdaptiveTimeout, Breaker, Breakers, Bulkhead, Fallback, Hedge, Policy, RetryBudget }
 export type { AdaptiveTimeoutOptions } from './adaptive-timeout.ts'
 export type { Ambient, Pass, PolicyEvent, Result } from './ambient.ts'
 export type { BreakerOptions, BreakerSnapshot, BreakerState } from './breaker.ts'
 export type { BreakersOptions } from './breakers.ts'
 export type { BulkheadOptions, BulkheadRejection, FoundLimit, Priority, Profile } from './bulkhead.ts'
 export type { Hop } from './deadline.ts'
-export type { Attempt, CallOptions, PolicyOptions, Work } from './policy.ts'
+export type { Attempt } from './attempt.ts'
+export type { Alternative, FallbackOptions, Served } from './fallback.ts'
+export type { HedgeOptions } from './hedge.ts'
+export type { CallOptions, PolicyOptions, Work } from './policy.ts'
 export type { ProfileRow } from './profile.ts'
 export type { RefusalCode } from './refusal.ts'
 export type { BudgetedCall, RetryBudgetOptions } from './retry-budget.ts'

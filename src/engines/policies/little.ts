@@ -20,12 +20,16 @@ const ENOUGH_SAMPLES = 10
 const UNHEALTHY_SHARE = 0.1
 /** Of the difference to the new rate, this part is kept after a second. */
 const KEPT_A_SECOND = 0.8
-/** The most that the latency may rise in a second, and fall in a stretch. */
+/** The most that the latency may rise and fall in a second. */
 const RISE_A_SECOND = 1.002
-const FALL_A_STRETCH = 0.9
+const FALL_A_SECOND = 0.98
+/** About so many of the last healthy calls make the median: that of one stretch is noise, and slow rises would make a minimum of it. */
+const REMEMBERED = 2000
 
 export class Little {
+  /** Of this stretch, and of the healthy ones before it. */
   readonly #latencies = new Histogram(Number.POSITIVE_INFINITY)
+  readonly #healthy = new Histogram(REMEMBERED)
   #begunAt: number
   #arrivals = 0
   #ok = 0
@@ -65,14 +69,15 @@ export class Little {
   #learn(seconds: number): void {
     if (this.#failures > UNHEALTHY_SHARE * (this.#ok + this.#failures) || this.#ok < ENOUGH_SAMPLES) return
     const rate = this.#arrivals / seconds
-    const p50Ms = this.#latencies.quantile(0.5)
+    this.#healthy.merge(this.#latencies)
+    const p50Ms = this.#healthy.quantile(0.5)
     if (this.p50Ms === 0) {
       this.rate = rate
       this.p50Ms = p50Ms
       return
     }
     this.rate += (rate - this.rate) * (1 - KEPT_A_SECOND ** seconds)
-    this.p50Ms = Math.min(Math.max(p50Ms, this.p50Ms * FALL_A_STRETCH), this.p50Ms * RISE_A_SECOND ** seconds)
+    this.p50Ms = Math.min(Math.max(p50Ms, this.p50Ms * FALL_A_SECOND ** seconds), this.p50Ms * RISE_A_SECOND ** seconds)
   }
 
   /** Undefined until the first healthy stretch has ended. */

@@ -7,22 +7,24 @@
  * rejects is not repeated. The deadline holds for all of it: queue, attempts and waits.
  *
  * What is not paid for unless it is needed: a controller is made when the work asks for `attempt.signal`, and aborted only when the attempt is cut off;
- * a timer is set unless `timer: false`; a refusal has no stack.
+ * the attempts of a policy share one timer; a refusal has no stack.
  */
-import type { Cancel, Clock } from '../../clock.ts'
+import type { Clock } from '../../clock.ts'
 import type { ResilError } from '../../errors.ts'
 import type { Outcome } from '../../network.ts'
 import type { AdaptiveTimeout } from './adaptive-timeout.ts'
 import type { Ambient, Pass, Result } from './ambient.ts'
 import { checkRange } from './ambient.ts'
+import type { Attempt } from './attempt.ts'
+import { RunningAttempt } from './attempt.ts'
 import type { Breaker } from './breaker.ts'
 import type { Bulkhead, BulkheadRejection, Priority } from './bulkhead.ts'
 import type { Deadline } from './deadline.ts'
-import { deadlineHeaders } from './deadline.ts'
+import { Lane, Timeout } from './lane.ts'
 import type { RefusalCode } from './refusal.ts'
-import { Refusal, refusal } from './refusal.ts'
+import { refusal } from './refusal.ts'
 import type { RetryBudget } from './retry-budget.ts'
-import type { RetryOptions, RetrySettings } from './retry.ts'
+import type { GiveUp, RetryOptions, RetrySettings } from './retry.ts'
 import { nextDelayMs, retrySettings } from './retry.ts'
 import type { Judged, Verdict } from './verdict.ts'
 import { judgeError, judgeOutcome, RESULT_OF } from './verdict.ts'
@@ -65,18 +67,6 @@ export interface CallOptions {
   breaker?: Breaker
 }
 
-/** One attempt, as the work sees it. */
-export interface Attempt {
-  /** From 1. */
-  readonly number: number
-  /** What this attempt may take, ms; Infinity when nothing bounds it. */
-  readonly timeoutMs: number
-  /** Aborts when the attempt is cut off or the caller leaves; its reason is a Refusal. Made when first asked for. */
-  readonly signal: AbortSignal
-  /** For the next hop: `x-request-timeout-ms` and `x-request-attempt`. */
-  headers(): Record<string, string>
-}
-
 export type Work<T> = (attempt: Attempt) => T | PromiseLike<T>
 
 const NO_OPTIONS: CallOptions = {}
@@ -91,6 +81,7 @@ export class Policy {
   readonly #attemptMs: number
   readonly #adaptive: AdaptiveTimeout | undefined
   readonly #timer: boolean
+  readonly #lane: Lane
   readonly #bulkhead: Bulkhead | undefined
   readonly #breaker: Breaker | undefined
   readonly #retry: RetrySettings
@@ -114,6 +105,7 @@ export class Policy {
     this.#attemptMs = typeof attemptMs === 'number' ? attemptMs : 0
     if (!this.#adaptive) checkRange('attemptMs', this.#attemptMs, 1, Number.POSITIVE_INFINITY)
     this.#timer = timer
+    this.#lane = new Lane(ambient.clock)
     this.#bulkhead = options.bulkhead
     this.#breaker = options.breaker
     this.#retry = retrySettings(retry)
@@ -142,37 +134,45 @@ export class Policy {
     if (signal?.aborted) return refuse('CALLER_LEFT', 0, asOutcome)
     if (deadlineAt <= now || deadlineAt - now < this.#minStartMs) return refuse('DEADLINE_TOO_SHORT', 0, asOutcome)
 
+    /** Given by the queue; whom the bulkhead has admitted at once has none. */
     let place: Pass | undefined
-    if (bulkhead !== undefined) {
-      place = bulkhead.tryEnter(call.priority, now)
-      if (place === undefined) {
-        const entry = bulkhead.hasQueue ? await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now) : 'full'
-        if (typeof entry === 'string') return refuse(CODE_OF[entry], entry === 'full' || entry === 'shed' ? bulkhead.retryAfterMs : 0, asOutcome)
-        place = entry
-        now = this.#clock.monotonic()
-      }
+    if (bulkhead !== undefined && !bulkhead.admit(call.priority, now)) {
+      const entry = await bulkhead.wait(deadlineAt - this.#minStartMs, call.priority ?? 'normal', signal, now)
+      if (typeof entry === 'string') return refuse(CODE_OF[entry], entry === 'full' || entry === 'shed' ? bulkhead.retryAfterMs : 0, asOutcome)
+      place = entry
+      now = this.#clock.monotonic()
     }
     const enteredAt = now
-    const budgeted = this.#budget?.enter()
+    const budget = this.#budget
+    budget?.begin()
+    let repeats = false
     let result: Result = 'ignored'
+    /** How the last attempt ended, once one has gone wrong. */
+    let last: Failed | undefined
+    /** The last that may have happened: what comes after it does not undo it. */
+    let doubt: Failed | undefined
     try {
       for (let number = 1; ; number++) {
         const pass = breaker?.enter(now)
-        if (breaker !== undefined && pass === undefined) return refuse('BREAKER_OPEN', breaker.retryAfter(now), asOutcome)
+        if (breaker !== undefined && pass === undefined) {
+          if (last === undefined) return refuse('BREAKER_OPEN', breaker.retryAfter(now), asOutcome)
+          this.#gaveUp('breaker', number - 1, last)
+          return settle(doubt ?? last, asOutcome)
+        }
         const adaptive = this.#adaptive
         const capMs = adaptive === undefined ? this.#attemptMs : adaptive.ms
         const leftMs = deadlineAt - now
-        const attempt = new RunningAttempt(number, Math.min(capMs, leftMs))
+        const attempt = new RunningAttempt(number, capMs < leftMs ? capMs : leftMs)
         let answer: any
         let thrown = false
         let judged: Verdict | Judged = 'ok'
         try {
-          answer = await (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY || signal !== undefined ? this.#watched(work, attempt, leftMs <= capMs, signal) : work(attempt))
+          answer = await ((this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY) || signal !== undefined ? this.#watched(work, attempt, now, leftMs <= capMs, signal) : work(attempt))
           if (judgeAnswer !== undefined) judged = judgeAnswer(answer)
         } catch (error) {
           thrown = true
           answer = error
-          judged = error instanceof Refusal ? 'unknown' : this.#judgeError(error)
+          judged = error === attempt.cut ? 'unknown' : this.#judgeError(error)
         }
         const begunAt = now
         now = this.#clock.monotonic()
@@ -184,62 +184,55 @@ export class Policy {
           return answer
         }
 
-        const cut = thrown && answer instanceof Refusal && attempt.cut === answer ? answer : undefined
         const verdict = typeof judged === 'string' ? judged : judged.verdict
-        result = cut?.code === 'CALLER_LEFT_DURING' ? 'ignored' : RESULT_OF[verdict]
+        const cut = attempt.cut !== undefined && answer === attempt.cut ? attempt.cut.code : undefined
+        const left = cut === 'CALLER_LEFT_DURING'
+        result = left ? 'ignored' : RESULT_OF[verdict]
         pass?.end(result, elapsedMs, now)
-        if (cut !== undefined && result === 'failure') adaptive?.timedOut(elapsedMs)
-        const pushbackMs = typeof judged === 'string' ? undefined : judged.pushbackMs
-        let delayMs = cut?.code === 'CALLER_LEFT_DURING' ? ('final' as const) : nextDelayMs({ attempt: number, verdict, idempotent: call.idempotent === true, pushbackMs, leftMs: deadlineAt - now, minStartMs: this.#minStartMs }, this.#retry, this.#ambient.random)
-        if (typeof delayMs === 'number' && budgeted?.retry() === false) delayMs = 'budget' as never
-        if (typeof delayMs !== 'number') {
-          if (number < this.#retry.attempts && delayMs !== 'final') this.#ambient.on?.({ type: 'retry.given_up', policy: this.name, why: delayMs, attempt: number, verdict, pushbackMs })
-          if (!thrown) return answer
-          if (asOutcome && cut !== undefined) return { kind: 'unknown', error: cut }
-          throw answer
+        if (cut !== undefined && !left) adaptive?.timedOut(elapsedMs)
+        last = { answer, thrown, cut: cut !== undefined, verdict, pushbackMs: typeof judged === 'string' ? undefined : judged.pushbackMs }
+        if (verdict === 'unknown') doubt = last
+        const delayMs = left ? 'final' : this.#delayMs(last, number, call.idempotent === true, deadlineAt - now)
+        repeats ||= typeof delayMs === 'number' && budget?.take() === true
+        if (typeof delayMs !== 'number' || (budget !== undefined && !repeats)) {
+          this.#gaveUp(typeof delayMs === 'number' ? 'budget' : delayMs, number, last)
+          return settle(verdict === 'declined' ? last : (doubt ?? last), asOutcome)
         }
         this.#ambient.on?.({ type: 'retry.scheduled', policy: this.name, attempt: number + 1, delayMs, verdict })
         await this.#clock.sleep(delayMs, signal)
-        if (signal?.aborted) return refuse(verdict === 'unknown' ? 'CALLER_LEFT_DURING' : 'CALLER_LEFT', 0, asOutcome)
+        if (signal?.aborted) return refuse(doubt === undefined ? 'CALLER_LEFT' : 'CALLER_LEFT_DURING', 0, asOutcome)
         now = this.#clock.monotonic()
       }
     } finally {
-      place?.end(result, now - enteredAt)
-      budgeted?.end()
+      if (place !== undefined) place.end(result, now - enteredAt)
+      else bulkhead?.leave(result, now - enteredAt)
+      budget?.end(repeats)
     }
   }
 
+  #delayMs({ verdict, pushbackMs }: Failed, attempt: number, idempotent: boolean, leftMs: number): number | GiveUp {
+    return nextDelayMs({ attempt, verdict, idempotent, pushbackMs, leftMs, minStartMs: this.#minStartMs }, this.#retry, this.#ambient.random)
+  }
+
+  /** Nothing is said of answers that are final anyway, nor where there are no repeats. */
+  #gaveUp(why: GiveUp | 'budget' | 'breaker', attempt: number, { verdict, pushbackMs }: Failed): void {
+    if (why === 'final' || this.#retry.attempts === 1) return
+    this.#ambient.on?.({ type: 'retry.given_up', policy: this.name, why, attempt, verdict, ...(pushbackMs === undefined ? {} : { pushbackMs }) })
+  }
+
   /** The work, or a Refusal as soon as its time is up or its caller leaves. The work is told, and what it answers later is nobody's. */
-  #watched<T>(work: Work<T>, attempt: RunningAttempt, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
+  #watched<T>(work: Work<T>, attempt: RunningAttempt, now: number, lastOfDeadline: boolean, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
-      let cancel: Cancel | undefined
-      let onAbort: (() => void) | undefined
-      const rest = () => {
-        cancel?.()
-        if (onAbort !== undefined) signal!.removeEventListener('abort', onAbort)
-      }
-      const cutOff = (code: RefusalCode) => {
-        rest()
-        reject(attempt.cutOff(refusal(code)))
-      }
       const running = work(attempt)
-      if (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY) {
-        // An answer that is in the socket when a stalled loop comes to its timers is read in the same turn: it wins.
-        cancel = this.#clock.after(attempt.timeoutMs, () => {
-          cancel = this.#clock.after(0, () => cutOff(lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT'))
-        })
-      }
-      if (signal !== undefined) {
-        onAbort = () => cutOff('CALLER_LEFT_DURING')
-        signal.addEventListener('abort', onAbort, { once: true })
-      }
+      const watch = new Watch(this.#lane, attempt, lastOfDeadline ? 'DEADLINE_EXCEEDED' : 'ATTEMPT_TIMED_OUT', reject, signal)
+      if (this.#timer && attempt.timeoutMs < Number.POSITIVE_INFINITY && attempt.cut === undefined) this.#lane.set(watch, now + attempt.timeoutMs, now)
       Promise.resolve(running).then(
         (answer) => {
-          rest()
+          watch.rest()
           resolve(answer)
         },
         (error) => {
-          rest()
+          watch.rest()
           reject(error)
         },
       )
@@ -247,35 +240,57 @@ export class Policy {
   }
 }
 
-class RunningAttempt implements Attempt {
-  readonly number: number
-  readonly timeoutMs: number
-  /** With what it was cut off. */
-  cut: Refusal | undefined
-  #controller: AbortController | undefined
+/** What waits beside the work: for its time to be up, and for its caller to leave. */
+class Watch extends Timeout {
+  readonly #lane: Lane
+  readonly #attempt: RunningAttempt
+  readonly #late: RefusalCode
+  readonly #reject: (why: unknown) => void
+  readonly #signal: AbortSignal | undefined
+  #leave: (() => void) | undefined = undefined
 
-  constructor(number: number, timeoutMs: number) {
-    this.number = number
-    this.timeoutMs = timeoutMs
+  constructor(lane: Lane, attempt: RunningAttempt, late: RefusalCode, reject: (why: unknown) => void, signal: AbortSignal | undefined) {
+    super()
+    this.#lane = lane
+    this.#attempt = attempt
+    this.#late = late
+    this.#reject = reject
+    this.#signal = signal
+    if (signal === undefined) return
+    this.#leave = () => this.#cutOff('CALLER_LEFT_DURING')
+    if (signal.aborted) this.#leave() // by the work itself, before its first await
+    else signal.addEventListener('abort', this.#leave, { once: true })
   }
 
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.cut !== undefined) this.#controller.abort(this.cut)
-    }
-    return this.#controller.signal
+  override expire(): void {
+    this.#cutOff(this.#late)
   }
 
-  headers(): Record<string, string> {
-    return deadlineHeaders(this.timeoutMs, this.number)
+  rest(): void {
+    this.#lane.callOff(this)
+    if (this.#leave !== undefined) this.#signal!.removeEventListener('abort', this.#leave)
   }
 
-  cutOff(why: Refusal): Refusal {
-    this.cut = why
-    this.#controller?.abort(why)
-    return why
+  #cutOff(code: RefusalCode): void {
+    this.rest()
+    this.#reject(this.#attempt.cutOff(refusal(code)))
   }
+}
+
+/** An attempt that did not go well. `cut`: by the policy, so that the answer is its Refusal. */
+interface Failed {
+  answer: any
+  thrown: boolean
+  cut: boolean
+  verdict: Verdict
+  pushbackMs: number | 'never' | undefined
+}
+
+/** The last word. In doubt it is the doubtful attempt's: a later one that certainly did not happen proves nothing about an earlier. */
+function settle({ answer, thrown, cut }: Failed, asOutcome: boolean): any {
+  if (!thrown) return answer
+  if (asOutcome && cut) return { kind: 'unknown', error: answer }
+  throw answer
 }
 
 function refuse(code: RefusalCode, retryAfterMs: number, asOutcome: boolean): { kind: 'failed' | 'unknown'; error: ResilError } {

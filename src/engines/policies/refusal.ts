@@ -12,6 +12,7 @@ export type RefusalCode =
   | 'ATTEMPT_TIMED_OUT'
   | 'DEADLINE_EXCEEDED'
   | 'CALLER_LEFT_DURING'
+  | 'OTHER_WAS_FASTER'
 
 const WORDS: Record<RefusalCode, [message: string, hint: string]> = {
   BREAKER_OPEN: ['not called: the breaker is open', 'try again after retryAfterMs, or serve the fallback'],
@@ -21,8 +22,11 @@ const WORDS: Record<RefusalCode, [message: string, hint: string]> = {
   CALLER_LEFT: ['not called: the caller left', 'nothing was sent'],
   ATTEMPT_TIMED_OUT: ['the attempt took longer than it may', 'it may have had its effect: look it up before you repeat it'],
   DEADLINE_EXCEEDED: ['the deadline passed while the call was under way', 'it may have had its effect: look it up before you repeat it'],
+  OTHER_WAS_FASTER: ['another copy of the call has answered', 'nothing is to be done: this copy was a hedge'],
   CALLER_LEFT_DURING: ['the caller left while the call was under way', 'it may have had its effect: look it up before you repeat it'],
 }
+
+const SENT: ReadonlySet<RefusalCode> = new Set<RefusalCode>(['ATTEMPT_TIMED_OUT', 'DEADLINE_EXCEEDED', 'CALLER_LEFT_DURING', 'OTHER_WAS_FASTER'])
 
 /**
  * A ResilError without a stack: where a policy refused says nothing about why, and taking the stack is most of what an error costs.
@@ -46,6 +50,6 @@ export function refusal(code: RefusalCode, retryAfterMs = 0): Refusal {
   made.message = message
   made.hint = hint
   made.retryAfterMs = retryAfterMs
-  made.sent = code === 'ATTEMPT_TIMED_OUT' || code === 'DEADLINE_EXCEEDED' || code === 'CALLER_LEFT_DURING'
+  made.sent = SENT.has(code)
   return made
 }

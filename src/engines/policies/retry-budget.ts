@@ -33,6 +33,8 @@ export class RetryBudget {
   inFlight = 0
   /** Calls in flight that are repeated. */
   retrying = 0
+  /** Repeats that were refused so far. */
+  denied = 0
 
   constructor(ambient: Ambient, { name = 'retry-budget', share = 0.1, minimum = 3 }: RetryBudgetOptions = {}) {
     checkRange('share', share, 0, 1)
@@ -44,17 +46,33 @@ export class RetryBudget {
   }
 
   enter(): BudgetedCall {
-    this.inFlight++
+    this.begin()
     return new Budgeted(this)
   }
 
-  /** What a call asks. Says `retry_budget.emptied` at the first refusal of a row of them. */
+  /** How many more calls may become repeats now. */
+  get left(): number {
+    return Math.max(0, Math.ceil(Math.max(this.#minimum, this.#share * this.inFlight) - this.retrying))
+  }
+
+  /** `enter` without an object, for the kernel: whoever begins ends, exactly once, and says whether it has taken a repeat. */
+  begin(): void {
+    this.inFlight++
+  }
+
+  end(repeats: boolean): void {
+    this.inFlight--
+    if (repeats) this.retrying--
+  }
+
+  /** What a call asks before its first repeat. Says `retry_budget.emptied` at the first refusal of a row of them. */
   take(): boolean {
     if (this.retrying < Math.max(this.#minimum, this.#share * this.inFlight)) {
       this.#empty = false
       this.retrying++
       return true
     }
+    this.denied++
     if (!this.#empty) {
       this.#empty = true
       this.#ambient.on?.({ type: 'retry_budget.emptied', policy: this.name, inFlight: this.inFlight, retrying: this.retrying })
@@ -79,9 +97,7 @@ class Budgeted implements BudgetedCall {
 
   end(): void {
     const budget = this.#budget
-    if (!budget) return
     this.#budget = undefined
-    budget.inFlight--
-    if (this.#repeats) budget.retrying--
+    budget?.end(this.#repeats)
   }
 }

@@ -12,6 +12,7 @@
 import type { Outcome } from '../../network.ts'
 import { outcomeOf } from '../../network.ts'
 import type { Result } from './ambient.ts'
+import { Refusal } from './refusal.ts'
 
 export type Verdict = 'ok' | 'declined' | 'throttled' | 'failed' | 'unknown'
 
@@ -23,8 +24,12 @@ export interface Judged {
 
 export const RESULT_OF: Record<Verdict, Result> = { ok: 'ok', declined: 'ignored', throttled: 'ignored', failed: 'failure', unknown: 'failure' }
 
-/** What was thrown, by its code: connections that were refused and names that were not found are failed, all else is unknown. */
+/**
+ * What was thrown, by its code: connections that were refused and names that were not found are failed, all else is unknown. A Refusal of a policy further in
+ * is final unless it cut something off: what a breaker has rejected is not repeated into it, and no other breaker counts it.
+ */
 export function judgeError(error: unknown): Verdict {
+  if (error instanceof Refusal) return error.sent ? 'unknown' : 'declined'
   return outcomeOf(error, 1).kind
 }
 

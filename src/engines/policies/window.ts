@@ -25,7 +25,7 @@ export interface Window {
 }
 
 /** The most that a count window remembers: 256 bytes. For more calls a window of time is the right one. */
-export const MOST_COUNTED = 1024
+export const MOST_COUNTED = 512
 
 const CALLS_A_WORD = 16
 

@@ -197,6 +197,9 @@ function openNow({ Database }: Driver, place: Place, readOnly: boolean): Databas
       if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID) create(db, path)
       const journal = db.pragma('journal_mode = WAL', { simple: true })
       if (journal !== 'wal') throw new ResilError('STORE_NOT_DURABLE', `${path}: this file system cannot hold a write-ahead log`, 'choose a local disk')
+      // SQLite says 'wal' even when an error of the disk kept the switch from the file; the first read shows what holds.
+      db.pragma('user_version')
+      if (db.pragma('journal_mode', { simple: true }) !== 'wal') throw new ResilError('STORE_IO', `${path}: the disk answered with an error when the write-ahead log was begun`, 'check the disk, start again')
     }
     return db
   } catch (error) {

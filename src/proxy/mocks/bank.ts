@@ -41,7 +41,7 @@ import { declines, Ledger } from '../bank/ledger.ts'
 import { isStripes, StripeFace } from '../bank/stripe.ts'
 import type { Message } from '../bank/webhooks.ts'
 import { WEBHOOK_SECRET, Webhooks } from '../bank/webhooks.ts'
-import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
+import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve, timeoutOf } from '../mock.ts'
 import type { Asked, Latency, Lie, LieTable, Mock, MockSetup, Routes, Send, Work } from '../mock.ts'
 import { Slots } from '../weather.ts'
 
@@ -60,6 +60,7 @@ export const lies = {
   error_500: { asks: 'charge', summary: 'answers 500 and does not charge; the failure came before the work, so the key remembers nothing' },
   delayed_apply: { asks: 'charge', ms: 5000, summary: 'answers 504 at once and charges ms later; until then the key is in use and look-ups find nothing' },
   original_after: { asks: 'charge', ms: 900_000, summary: 'answers 504 at once, and the request reaches the bank ms later; until then the bank knows nothing of it, the key included' },
+  refused_then_original: { asks: 'charge', ms: 30_000, summary: 'answers 503 with Retry-After at once, as if it had processed nothing, and the request reaches the bank ms later; until then the bank knows nothing of it, the key included' },
   in_progress: { asks: 'charge', ms: 5000, summary: 'answers 409 idempotency_key_in_use at once and charges ms later; until then the key is in use' },
   late_answer: { asks: 'charge', ms: 5000, summary: 'charges after ms, then answers truthfully; until then the key is in use' },
   wrong_amount: { asks: 'charge', summary: 'charges the asked amount and answers a hundred times as much; the key repeats that answer' },
@@ -160,7 +161,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     if (typeof wanted === 'string') return malformed(wanted)
     const key = keys.of(asked)
     if (key === undefined) return malformed(NO_KEY)
-    log.emit('bank.received', { ask: 'charge', key, reference: wanted.reference, amount: wanted.amount, currency: wanted.currency })
+    log.emit('bank.received', { ask: 'charge', key, reference: wanted.reference, amount: wanted.amount, currency: wanted.currency, timeoutMs: timeoutOf(asked) })
     return chargeOnce(wanted, key, true)
   }
 
@@ -271,6 +272,9 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'original_after':
         later(lie.ms, late)
         return answer(keys.free(record, gatewayTimeout()), 0)
+      case 'refused_then_original':
+        clock.after(lie.ms, late)
+        return answer(keys.free(record, problem(503, 'overloaded', 'come back later', { code: 'overloaded' }, { 'retry-after': '60' })), 0)
       case 'in_progress':
         later(lie.ms, () => void keys.keep(record, apply()))
         return answer(inUse(), 0)

@@ -7,7 +7,7 @@
  * | GET /ledger                                                  | 200 `{assessments}`, at once |
  */
 import { json, parseJson } from '../../network.ts'
-import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, last4, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
+import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, last4, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve, timeoutOf } from '../mock.ts'
 import type { Asked, Latency, LieTable, Mock, MockSetup, Work } from '../mock.ts'
 import { Slots } from '../weather.ts'
 
@@ -53,13 +53,14 @@ export function fraud(setup: MockSetup, options: FraudOptions = {}): Mock & { re
     if (card !== undefined && !isCard(card)) return malformed('card is a card number or a token such as tok_visa')
     if (taken >= ledgerLimit) return answer(ledgerFull(ledgerLimit))
     taken++
+    const timeoutMs = timeoutOf(asked)
     const lie = schedule.take('assessment')
     if (lie?.kind === 'error_500') return answer(internalError())
     const finish = () => {
       const decision = card !== undefined && BLOCKED.has(card) ? 'deny' : 'allow'
       const score = decision === 'deny' ? 92 : 12
       ledger.assessments.push({ reference, amount, currency: currency.toUpperCase(), last4: card === undefined ? null : last4(card), decision, score, at: clock.now() })
-      log.emit('fraud.assessed', { reference, amount, decision })
+      log.emit('fraud.assessed', { reference, amount, decision, timeoutMs })
       return lie?.kind === 'garbage' ? GARBAGE : json(200, { decision, score })
     }
     return { waitMs: lie?.kind === 'late_answer' ? lie.ms : undefined, finish, fail: internalError }

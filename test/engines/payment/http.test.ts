@@ -129,7 +129,7 @@ it('E98 the scope is the credential, of which only a digest is kept', () => {
 
 describe('answers', () => {
   const payment = (state: State): Payment => ({
-    id: 'pay_1', scope: 'public', key: 'key-1', fingerprint: 'f', order_ref: 'order-1', amount: 9900, currency: 'USD', card: '4242424242424242', description: '', state, epoch: 1, owner_node: 'n1', owner_life: 1, lease_until: 0,
+    id: 'pay_1', scope: 'public', key: 'key-1', fingerprint: 'f', order_ref: 'order-1', amount: 9900, currency: 'USD', card: '4242424242424242', description: '', state, epoch: 1, owner_node: 'n1', owner_life: 1, acquirer: 'bank', two_step: 0, doubts: 0, cancelled_at: null, queue_until: null, due_at: null, retry_ms: null, email: null,
     bank_key: 'bk_1', attempts: 1, first_sent_at: 1, sent_at: 1, charge: state === 'succeeded' ? 'ch_1' : null, reason: null, answer_status: null, answer_body: null, finished_at: null, created_at: 1, updated_at: 1,
   })
 
@@ -138,12 +138,14 @@ describe('answers', () => {
     ['sent', 202, 'unknown', false],
     ['unknown', 202, 'unknown', false],
     ['review', 202, 'unknown', false],
+    ['queued', 202, 'none', false],
     ['released', 503, 'none', true],
+    ['authorised', 201, 'authorised', false],
     ['succeeded', 201, 'charged', false],
     ['declined', 402, 'none', true],
     ['voided', 409, 'none', true],
   ] as const)('%s reads %i, charge %s; another key is safe: %s', (state, status, charge, safe) => {
-    const final = ['succeeded', 'declined', 'voided'].includes(state)
+    const final = ['succeeded', 'authorised', 'declined', 'voided'].includes(state)
     const answer = final ? finalAnswer(payment(state)) : answerOf(payment(state), false)
     expect({ status: answer.status, ...JSON.parse(answer.body) }).toMatchObject({ status, state, charge_state: charge, safe_new_key: safe, payment_id: 'pay_1' })
     if (!final) expect(answer.headers['retry-after']).toBe('1')

@@ -8,8 +8,9 @@ import type { PaymentScenario } from '../../../src/lab/units.ts'
 import { loadScenarios } from '../../../src/lab/units.ts'
 
 const SEEDS = Array.from({ length: 20 }, (_, n) => n + 1)
-/** Thousands of customers: they are played on more seeds by `npm run sweep:black-friday`. */
-const STORMS: Readonly<Record<string, number>> = { B11: 1, 'black-friday': 5 }
+/** Hundreds of customers each: what chance could do to them it does within a run. */
+const CROWDED = new Set(['T6', 'T7', 'R2', 'R4', 'B1', 'B4', 'B5', 'B7', 'B9', 'B13', 'B15', 'charge-later', 'black-friday', 'cascade', 'latency-ramp', 'B11'])
+const CROWDED_SEEDS = SEEDS.slice(0, 2)
 
 const scenarios = (await loadScenarios()).filter((scenario) => scenario.engine === 'payment')
 
@@ -32,7 +33,7 @@ async function told(scenario: string, seed: number): Promise<{ result: Result; e
 
 describe.each(scenarios.map((scenario): [string, PaymentScenario] => [scenario.name, scenario]))('%s', (name, scenario) => {
   it(`holds: ${scenario.summary}`, async () => {
-    for (const seed of SEEDS.slice(0, STORMS[name])) {
+    for (const seed of CROWDED.has(name) ? CROWDED_SEEDS : SEEDS) {
       const { result } = await told(name, seed)
       const judged = result.findings.map(({ invariant, verdict, looked, violations }) => ({ invariant, verdict, looked, why: violations[0]?.why }))
       expect(judged.filter(({ verdict }) => verdict !== 'held'), `seed ${seed}`).toEqual([])
@@ -47,7 +48,7 @@ describe('what only the reference engine promises', () => {
     expect(events.filter(({ type }) => type === 'client.told').map(({ status, replayed }) => [status, replayed])).toEqual([[201, false], [201, true]])
   })
 
-  it.each([['D3', 422], ['D6', 405], ['D7', 409], ['D8', 400], ['late-retry', 409]])('%s: what is refused is answered %i', async (name, status) => {
+  it.each([['D3', 422], ['D6', 405], ['D7', 409], ['D8', 400], ['late-retry', 409], ['E1', 409], ['E2', 409]])('%s: what is refused is answered %i', async (name, status) => {
     const { events } = await told(name, 1)
     const refused = events.filter(({ type, told }) => type === 'client.told' && (told === 'refused' || told === 'conflict'))
     expect(refused.length).toBeGreaterThan(0)
@@ -57,6 +58,34 @@ describe('what only the reference engine promises', () => {
   it('U7: an operator is told of the web page', async () => {
     const { events } = await told('U7', 1)
     expect(events.filter(({ type }) => type === 'payment.alarmed').map(({ why }) => why)).toEqual(['the answer cannot be read', 'the answer cannot be read'])
+  })
+
+  it.each([
+    ['U8', /^asked for \d+ USD for pay_\w+, the bank says/],
+    ['U9', /^unknown for \d+ s$/],
+    ['U11', /^the bank says that it has ch_\w+, and the payment is released: voided$/],
+    ['U12', /this bank cannot be asked what became of it$/],
+    ['U15', /^its capture: .* the hold is given back$/],
+    ['original-after-failover', /: voided at bank$/],
+  ])('%s: an operator is told', async (name, why) => {
+    const { events } = await told(name, 1)
+    expect(events.filter(({ type }) => type === 'payment.alarmed').map((event) => event['why'])).toContainEqual(expect.stringMatching(why))
+  })
+
+  it('U18: each payment moves to its end once, whoever told of it', async () => {
+    const { events } = await told('U18', 1)
+    const ended = events.filter(({ type, to }) => type === 'payment.moved' && to === 'succeeded').map(({ payment }) => payment)
+    expect(ended).toHaveLength(7)
+    expect(new Set(ended).size).toBe(7)
+    expect(events.filter(({ type }) => type === 'payment.alarmed')).toEqual([])
+  })
+
+  it('C10: both nodes die at each commit, before it and after it', async () => {
+    const { events } = await told('C10', 1)
+    const deaths = events.filter(({ type }) => type === 'node.killed')
+    const sites = ['tx:claim', 'tx:intent', 'tx:outcome', 'answer', 'tx:notified', 'tx:doubt', 'tx:look', 'tx:outcome'].flatMap((site) => [`${site}:before`, `${site}:after`])
+    expect(deaths.filter(({ node }) => node === 'n1').map(({ site }) => site)).toEqual(sites)
+    expect(deaths.filter(({ node }) => node === 'n2').map(({ site }) => site)).toEqual(sites.map(() => 'scenario'))
   })
 
   it('E5: what the woken node writes is refused and kept as evidence', async () => {

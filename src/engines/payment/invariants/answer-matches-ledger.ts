@@ -30,7 +30,9 @@ export const invariant: Invariant = {
         const live = truth.live(order)
         if (event['told'] === 'charged') {
           answers++
-          if (live.some((charge) => charge.amount === event['amount'] && charge.currency === event['currency'])) return undefined
+          // A payment whose money was given back at the customer's wish was charged all the same.
+          const told = truth.orders.get(order)?.wanted ? truth.orders.get(order)!.charges.filter((charge) => !charge.undone || charge.refunded > 0) : live
+          if (told.some((charge) => charge.amount === event['amount'] && charge.currency === event['currency'])) return undefined
           const has = live.length === 0 ? 'no charge' : live.map((charge) => money(charge.amount, charge.currency)).join(' and ')
           return { why: `the client of ${order} was told that ${money(event['amount'], event['currency'])} was charged, and the bank has ${has}`, witness: [...live.map((charge) => charge.seq), event.seq] }
         }

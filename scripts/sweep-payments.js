@@ -1,0 +1,62 @@
+// `npm run sweep:payments`: every scenario of payments in virtual time, then each crossing of a node's boundary in it cut by a crash (of scenarios with
+// many, a seeded sample of 200), then every schedule of up to --depth faults (1) of the enumeration. On two processes (--processes 2).
+// Prints the figures last; exit code 1 when anything was violated or a crash did not strike.
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, depth: { type: 'string', default: '1' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
+
+if (values.child) {
+  const { cut } = await import('../dist/lab/payment-crossings.js')
+  process.on('message', async (crossing) => {
+    try {
+      process.send(await cut(crossing))
+    } catch (error) {
+      process.send({ crossing, violations: [`it threw: ${error?.code ?? ''} ${error?.message ?? error}`], struck: true, trace: '' })
+    }
+  })
+} else {
+  const { SAMPLE, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
+  const { loadScenarios } = await import('../dist/lab/units.js')
+  const { explore } = await import('../dist/lab/explore.js')
+  const { workloads } = await import('../dist/engines/payment/workloads.js')
+  const started = performance.now()
+  const jobs = []
+  const sampled = {}
+  const names = (await loadScenarios()).filter(({ engine }) => engine === 'payment').map(({ name }) => name).filter((name) => values.only === undefined || values.only.split(',').includes(name))
+  for (const scenario of names) {
+    const { crossings, of } = await paymentCrossings(scenario, undefined, SAMPLE)
+    if (of > crossings.length) sampled[scenario] = of
+    jobs.push(...crossings)
+  }
+  console.error(`${jobs.length} crossings of ${names.length} scenarios, ${Math.round((performance.now() - started) / 1000)} s`)
+  const traces = new Set()
+  const wrong = []
+  const voids = []
+  let [next, done] = [0, 0]
+  const worker = () =>
+    new Promise((resolve, reject) => {
+      const child = fork(fileURLToPath(import.meta.url), ['--child'])
+      const give = () => (next < jobs.length ? child.send(jobs[next++]) : child.disconnect())
+      child.on('message', ({ crossing, violations, struck, trace }) => {
+        done++
+        traces.add(trace)
+        if (violations.length > 0) wrong.push({ ...crossing, violations })
+        if (!struck) voids.push(crossing)
+        if (done % 1000 === 0) console.error(`${done} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s, ${wrong.length} violations`)
+        give()
+      })
+      child.on('error', reject)
+      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
+      give()
+    })
+  await Promise.all(Array.from({ length: Number(values.processes) }, worker))
+  const explored = values.only === undefined ? await explore({ depth: Number(values.depth), workloads: Object.keys(workloads), seed: 1, subject: { kind: 'reference' }, limit: 10_000_000 }) : undefined
+  for (const each of wrong.slice(0, 20)) console.log(JSON.stringify(each))
+  for (const each of voids.slice(0, 20)) console.log(JSON.stringify({ void: each }))
+  for (const { token, findings } of explored?.convictions ?? []) console.log(JSON.stringify({ violated: token, findings }))
+  const ok = wrong.length === 0 && voids.length === 0 && (explored?.violations ?? 0) === 0 && (explored?.voids.length ?? 0) === 0
+  console.log(JSON.stringify({ ok, seconds: Math.round((performance.now() - started) / 1000), scenarios: names.length, cuts: jobs.length, sampled, voids: voids.length, traces: traces.size, violations: wrong.length, ...(explored ? { schedules: explored.schedules, byFaults: explored.byFaults, scheduleTraces: explored.traces, scheduleVoids: explored.voids.length, scheduleViolations: explored.violations } : {}) }))
+  process.exitCode = ok ? 0 : 1
+}

@@ -1,0 +1,114 @@
+/**
+ * Every crossing of a payment node's boundary in every scenario, cut once by a crash: one run each, from the same beginning as the run without it, so that
+ * the crash strikes where it was seen. What a scenario expects of its own fault need not hold under a second one; its invariants must, when all has come to rest.
+ */
+import { createHash } from 'node:crypto'
+import type { Event } from '../events.ts'
+import { Random } from '../random.ts'
+import type { CrashPoint, World } from '../scenario.ts'
+import type { PaymentAdapter, PayOrder } from '../engines/payment/adapter.ts'
+import { GOOD_CARD, Shop } from '../engines/payment/shop.ts'
+import { note } from './explore.ts'
+import type { Plan, Subject } from './plan.ts'
+import type { Loaded } from './run.ts'
+import { load, run } from './run.ts'
+import type { PaymentScenario } from './units.ts'
+import type { LabStage } from './world.ts'
+
+export interface Crossing {
+  scenario: string
+  node: string
+  /** Of the node, from 1. */
+  life: number
+  point: CrashPoint
+}
+
+export interface CutRun {
+  crossing: Crossing
+  violations: string[]
+  /** Whether the crash came to pass: always, or the enumeration is wrong. */
+  struck: boolean
+  /** Digest of what happened at the boundary. */
+  trace: string
+}
+
+const SEED = 1
+/** How long a dead node stays dead, virtual ms. */
+const RESTART_MS = 100
+/** Beyond the lease, the settle time and some look-ups: then everything has come to rest that can. */
+const AFTERMATH_MS = 120_000
+/** Judges of every run, beside the scenario's own. */
+const ALWAYS = ['at-most-one-charge', 'answer-matches-ledger', 'no-lost-payment']
+/** Of scenarios with more crossings than this, a sample of so many is cut. */
+export const SAMPLE = 200
+
+/** The crossings of a scenario, in order; a seeded sample of them when there are more than `most`. `of` tells how many there are. */
+export async function paymentCrossings(scenario: string, subject: Subject = { kind: 'reference' }, most = Number.POSITIVE_INFINITY): Promise<{ crossings: Crossing[]; of: number }> {
+  const found: Crossing[] = []
+  const { plan, loaded } = await prepare(scenario, subject)
+  let open = true
+  await run(plan, { quick: false, untold: true, probe: { crossing: (node, life, point) => void (open && found.push({ scenario, node, life, point })), exchange() {} } }, withAftermath(loaded, () => (open = false)))
+  if (found.length <= most) return { crossings: found, of: found.length }
+  const random = Random.seeded(scenario)
+  const places = new Set<number>()
+  while (places.size < most) places.add(random.int(0, found.length - 1))
+  return { crossings: [...places].toSorted((a, b) => a - b).map((place) => found[place]!), of: found.length }
+}
+
+export async function cut(crossing: Crossing, subject: Subject = { kind: 'reference' }): Promise<CutRun> {
+  const { node, life, point } = crossing
+  const { plan, loaded } = await prepare(crossing.scenario, subject)
+  const trace = createHash('sha256')
+  let struck = false
+  let world: LabStage
+  let broken: unknown
+  const watch = (event: Event) => {
+    note(trace, event)
+    if (event.type === 'node.started' && event.node === node && event['incarnation'] === life) world.killAt(point, node)
+    if (event.type !== 'node.killed' || event.node !== node || event['incarnation'] !== life || event['site'] !== `${point.site}:${point.when}`) return
+    struck = true
+    world.clock.after(RESTART_MS, () => {
+      world.restart(node).catch((error: unknown) => {
+        broken ??= error
+      })
+    })
+  }
+  const result = await run(plan, { untold: true, sinks: [watch], onWorld: (opened) => (world = opened) }, withAftermath(loaded))
+  if (broken !== undefined) throw broken
+  const violations = result.findings.filter(({ invariant, verdict }) => verdict === 'violated' && !invariant.startsWith('expected: ')).map(({ invariant, violations: [first] }) => `${invariant}: ${first?.why}`)
+  return { crossing, violations, struck, trace: trace.digest('base64') }
+}
+
+async function prepare(scenario: string, subject: Subject): Promise<{ plan: Plan; loaded: Loaded }> {
+  const plan: Plan = { scenario, mode: 'sim', seed: SEED, subject, toxics: [], invariants: ALWAYS, options: { clicks: 2, amountMinor: 9900, currency: 'USD' }, again: '' }
+  return { plan, loaded: await load(plan) }
+}
+
+/** When the script is over, peace; then somebody asks about every order that was asked for, so that what became of it has been said. */
+function withAftermath(loaded: Loaded, over: () => void = () => {}): Loaded {
+  const scenario = loaded.scenario as PaymentScenario
+  return {
+    ...loaded,
+    scenario: {
+      ...scenario,
+      async drive(world: World<PaymentAdapter>) {
+        const orders = new Map<string, PayOrder>()
+        world.tally((event) => {
+          if (event.type === 'client.sent' && !event['changed'] && !orders.has(event['order'])) orders.set(event['order'], { order: event['order'], key: event['key'], amount: event['amount'], currency: event['currency'], card: GOOD_CARD })
+          return false
+        })
+        await scenario.drive(world)
+        over()
+        await world.heal()
+        await world.clock.sleep(AFTERMATH_MS)
+        const auditor = new Shop(world)
+        for (const order of orders.values()) {
+          const request = world.adapter.status(order, null)
+          const seen = request ? await world.send(request, { timeoutMs: 5000 }) : undefined
+          // Another caller's payments are not shown to this one.
+          if (seen?.kind === 'ok' && world.adapter.read(seen.value).told !== 'not_found') await auditor.ask(order, 'auditor')
+        }
+      },
+    },
+  }
+}
