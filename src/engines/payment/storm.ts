@@ -11,6 +11,7 @@ import type { Scenario, Weather, World } from '../../scenario.ts'
 import type { PaymentAdapter, PayOrder } from './adapter.ts'
 import type { Reply } from './shop.ts'
 import { Shop } from './shop.ts'
+import { arrivals } from './staging.ts'
 
 export interface StormPlan {
   /** Customers a second, on average over all seeds. */
@@ -92,15 +93,8 @@ export async function driveStorm(world: World<PaymentAdapter>, plan: StormPlan):
   const shop = new Shop(world)
   const begun = clock.monotonic()
   const visits: Promise<Visit>[] = []
-  const phase = async (name: Phase, ms: number) => {
-    const end = clock.monotonic() + ms
-    for (;;) {
-      const wait = (-Math.log(1 - chance.next()) * 1000) / perSecond
-      if (clock.monotonic() + wait >= end) return clock.sleep(end - clock.monotonic())
-      await clock.sleep(wait)
-      visits.push(visit(world, shop, shop.order(), name, clock.monotonic() - begun, plan.shops === undefined ? undefined : visits.length % plan.shops))
-    }
-  }
+  const phase = (name: Phase, ms: number) =>
+    arrivals(world, chance, perSecond, ms, () => void visits.push(visit(world, shop, shop.order(), name, clock.monotonic() - begun, plan.shops === undefined ? undefined : visits.length % plan.shops)))
   await phase('calm', plan.calmMs)
   world.weather('bank', weather)
   const stormed = clock.monotonic() - begun

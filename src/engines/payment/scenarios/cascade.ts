@@ -2,6 +2,7 @@ import type { Scenario, Weather } from '../../../scenario.ts'
 import type { PaymentAdapter } from '../adapter.ts'
 import type { Reply } from '../shop.ts'
 import { Shop } from '../shop.ts'
+import { arrivals } from '../staging.ts'
 
 const PER_SECOND = 40
 const CALM_MS = 3000
@@ -31,7 +32,7 @@ export const scenario: Scenario<PaymentAdapter> = {
   async drive(world) {
     const { clock, adapter } = world
     const shop = new Shop(world)
-    const arrivals = world.random.fork('cascade')
+    const chance = world.random.fork('cascade')
     const begun = clock.monotonic()
     const visits: Promise<Visit>[] = []
     let held = 0
@@ -46,15 +47,7 @@ export const scenario: Scenario<PaymentAdapter> = {
       if (first.told === 'pending' || first.told === 'nothing') await shop.askUntilTold(order, 'customer')
       return { phase, at: start - begun, first, ms }
     }
-    const walk = async (phase: Visit['phase'], forMs: number) => {
-      const end = clock.monotonic() + forMs
-      for (;;) {
-        const wait = (-Math.log(1 - arrivals.next()) * 1000) / PER_SECOND
-        if (clock.monotonic() + wait >= end) return clock.sleep(end - clock.monotonic())
-        await clock.sleep(wait)
-        visits.push(visit(phase))
-      }
-    }
+    const walk = (phase: Visit['phase'], forMs: number) => arrivals(world, chance, PER_SECOND, forMs, () => void visits.push(visit(phase)))
     await walk('calm', CALM_MS)
     world.weather('fraud', HANGING)
     await walk('hangs', HANGS_MS)

@@ -1,6 +1,7 @@
 import type { Scenario, Weather } from '../../../scenario.ts'
 import type { PaymentAdapter } from '../adapter.ts'
 import { Shop } from '../shop.ts'
+import { arrivals } from '../staging.ts'
 
 const PER_SECOND = 4
 const CALM_MS = 10_000
@@ -22,7 +23,6 @@ export const scenario: Scenario<PaymentAdapter> = {
   toxics: [],
   failures: [{ component: 'bank', mode: 'timing' }],
   async drive(world) {
-    const { clock } = world
     const shop = new Shop(world)
     const chance = world.random.fork('ramp')
     const seed = chance.int(1, 1_000_000)
@@ -43,15 +43,7 @@ export const scenario: Scenario<PaymentAdapter> = {
       if (first.told === 'pending') await shop.askUntilTold(order, 'customer')
       else if (first.told !== 'charged') denied++
     }
-    const walk = async (forMs: number) => {
-      const end = clock.monotonic() + forMs
-      for (;;) {
-        const wait = (-Math.log(1 - chance.next()) * 1000) / PER_SECOND
-        if (clock.monotonic() + wait >= end) return clock.sleep(end - clock.monotonic())
-        await clock.sleep(wait)
-        visits.push(visit())
-      }
-    }
+    const walk = (forMs: number) => arrivals(world, chance, PER_SECOND, forMs, () => void visits.push(visit()))
     const between = (from: number, to: number, share: number) => Math.round(from * (to / from) ** share)
     const at = (share: number): Weather => ({ ...OTHERWISE, seed: seed + Math.round(share * STEPS), latency: { p50: between(USUAL.p50, SLOW.p50, share), p99: between(USUAL.p99, SLOW.p99, share) } })
     world.weather('bank', at(0))
