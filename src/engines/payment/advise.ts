@@ -167,7 +167,7 @@ function firstWarning(calls: readonly Call[], budgetMs: number): Slow | null {
   const watch = new SlowWatch(budgetMs, ({ recentMs, usualMs }) => (slow ??= { at: now, recentMs, usualMs }))
   for (const { at, ms } of calls.toSorted((a, b) => a.at + a.ms - b.at - b.ms)) {
     now = at + ms
-    watch.record(ms)
+    watch.record(ms, now)
   }
   return slow
 }

@@ -575,11 +575,14 @@ export class PaymentEngine implements Engine {
     const { deadlineMs, lookupBackoff } = this.settings
     const pass = await this.#hops.enter({ payment: payment.id, hop: 'bank', service: payment.acquirer, attempt: payment.attempts + 1, scope: payment.scope, priority: 'recovery' }, deadlineMs)
     if ('refused' in pass) return this.#wait(payment, Math.max(pass.retryMs, backoff(attempt, lookupBackoff, this.random)), `not sent again yet: ${pass.refused}`)
+    const budgeted = this.#hops.budgeted(payment.acquirer)
     try {
+      if (!budgeted.retry()) return this.#wait(payment, backoff(attempt, lookupBackoff, this.random), 'not sent again yet: too much is sent again already')
       const sent = await this.intend(payment, deadlineMs)
       const outcome = await pass.call(chargeRequest(sent, sent.bank_key, deadlineMs, sent.two_step === 0), deadlineMs, sent.bank_key)
       return await this.conclude(sent, this.meaning(sent, outcome))
     } finally {
+      budgeted.end()
       pass.leave()
     }
   }

@@ -16,7 +16,6 @@ import { AdaptiveTimeout } from '../policies/adaptive-timeout.ts'
 import type { Ambient, Pass as PolicyPass, PolicyEvent, Result } from '../policies/ambient.ts'
 import type { BreakerSnapshot, BreakerState } from '../policies/breaker.ts'
 import { Breaker } from '../policies/breaker.ts'
-import { Bulkhead } from '../policies/bulkhead.ts'
 import { ATTEMPT_HEADER } from '../policies/deadline.ts'
 import { profile } from '../policies/profile.ts'
 import type { BudgetedCall } from '../policies/retry-budget.ts'
@@ -25,6 +24,8 @@ import type { Store, Tx } from '../store/store.ts'
 import type { Gauge } from './metrics.ts'
 import { serviceOf } from './metrics.ts'
 import type { Forced } from './operator.ts'
+import type { Place } from './room.ts'
+import { Room } from './room.ts'
 import type { PaymentSettings } from './settings.ts'
 import { SlowWatch } from './slow-watch.ts'
 
@@ -66,8 +67,10 @@ export interface HopsSetup {
 
 /** Breakers of one node: services times callers, where each caller has one. The one that was asked last stays. */
 const BREAKERS_KEPT = 1000
-/** Higher goes first when places are short. */
-const PRIORITY = { live: 'high', recovery: 'normal', queued: 'low' } as const
+/** Higher goes first when places are short; of each five, low ones leave one to the others. */
+const PRIORITY = { live: 'high', recovery: 'low', queued: 'low' } as const
+/** How much of what a call may take it may spend in a queue inside the service, before fewer are let in. */
+const TOLERATED_SHARE = 0.1
 /** Events of policies that are an event of the engine; those of each refused call are said as `hop.refused`. */
 const SAID = /^(breaker\.(opened|half_opened|closed|forced_open|disabled|observed_only|trip_observed)|bulkhead\.limit_changed|retry_budget\.emptied)$/
 
@@ -91,7 +94,7 @@ export class Hops {
   readonly #setup: HopsSetup
   readonly #ambient: Ambient
   readonly #breakers = new Map<string, Guarded>()
-  readonly #bulkheads = new Map<string, Bulkhead>()
+  readonly #rooms = new Map<string, Room>()
   readonly #budgets = new Map<string, RetryBudget>()
   readonly #watches = new Map<string, SlowWatch>()
   readonly #fraud: AdaptiveTimeout
@@ -112,6 +115,7 @@ export class Hops {
 
   /** One operation on a bank that may be retried: ask it before each repeat, and end it. */
   budgeted(service: string): BudgetedCall {
+    if (!this.#setup.settings.guarded) return { retry: () => true, end: () => {} }
     let budget = this.#budgets.get(service)
     if (!budget) this.#budgets.set(service, (budget = new RetryBudget(this.#ambient, { name: service })))
     return budget.enter()
@@ -119,6 +123,7 @@ export class Hops {
 
   /** Waits for a place for `waitMs` at most, and not for a client who has `gone`. */
   async enter(call: HopCall, waitMs: number, gone?: AbortSignal): Promise<Pass | Refusal> {
+<<<<<<< HEAD
     const { clock, settings } = this.#setup
     if (!settings.guarded) return this.#pass(call, undefined, undefined)
     const bulkhead = this.#bulkhead(call)
@@ -127,10 +132,16 @@ export class Hops {
     const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, gone, now))
     if (place === 'aborted') return { refused: 'the client left', retryMs: 0 }
     if (typeof place === 'string') return this.#refuse(call, 'bulkhead', 'too many are under way', bulkhead.retryAfterMs)
+=======
+    if (!this.#setup.settings.guarded) return this.#pass(call, undefined, undefined)
+    const room = this.#room(call)
+    const place = await room.enter(PRIORITY[call.priority], waitMs, gone)
+    if (!place) return this.#refuse(call, 'bulkhead', 'too many are under way', room.retryAfterMs)
+>>>>>>> s3
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
     if (guarded && !leave) {
-      place.end('ignored', 0)
+      place.leave()
       const { breaker } = guarded
       return this.#refuse(call, 'breaker', `${call.service} is ${breaker.state === 'closed' ? 'coming back' : 'down'}`, breaker.retryAfterMs)
     }
@@ -189,9 +200,9 @@ export class Hops {
       { name: 'breaker_window_calls', help: 'calls by which breakers judge now', series: sum('calls') },
       { name: 'breaker_window_failures', help: 'those of them that failed', series: sum('failures') },
       { name: 'breaker_window_slow', help: 'those of them that were slow', series: sum('slow') },
-      { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.inFlight) },
-      { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.limit) },
-      { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#bulkheads, (bulkhead) => bulkhead.queued) },
+      { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#rooms, (room) => room.inFlight) },
+      { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#rooms, (room) => room.limit) },
+      { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#rooms, (room) => room.waiting) },
       { name: 'retry_budget_in_flight', help: 'calls that are repeats', series: each(this.#budgets, (budget) => budget.retrying) },
       { name: 'retry_budget_left', help: 'calls that may become repeats now', series: each(this.#budgets, (budget) => budget.left) },
       { name: 'retries_denied_total', type: 'counter', help: 'repeats that the budget denied', series: each(this.#budgets, (budget) => budget.denied) },
@@ -217,26 +228,38 @@ export class Hops {
     }
   }
 
+<<<<<<< HEAD
   #saved(): void {
     for (const { guarded, moves } of this.#written) guarded.saved = moves
     this.#written = []
   }
 
   #pass(call: HopCall, place: PolicyPass | undefined, leave: PolicyPass | undefined): Pass {
+=======
+  #pass(call: HopCall, place: Place | undefined, leave: PolicyPass | undefined): Pass {
+>>>>>>> s3
     let over = false
-    const end = (result: Result, elapsedMs: number) => {
+    const once = (end: () => void) => {
       if (over) return
       over = true
-      place?.end(result, elapsedMs)
-      leave?.end(result, elapsedMs)
+      end()
     }
+    const ended = (result: Result, elapsedMs: number, timedOut: boolean) =>
+      once(() => {
+        place?.end(result, elapsedMs, timedOut)
+        leave?.end(result, elapsedMs)
+      })
     return {
-      call: (request, timeoutMs, bankKey) => this.#send(call, request, timeoutMs, bankKey, end),
-      leave: () => end('ignored', 0),
+      call: (request, timeoutMs, bankKey) => this.#send(call, request, timeoutMs, bankKey, ended),
+      leave: () =>
+        once(() => {
+          place?.leave()
+          leave?.end('ignored', 0)
+        }),
     }
   }
 
-  async #send(call: HopCall, request: HttpRequest, timeoutMs: number, bankKey: string | undefined, end: (result: Result, elapsedMs: number) => void): Promise<Outcome<HttpResponse>> {
+  async #send(call: HopCall, request: HttpRequest, timeoutMs: number, bankKey: string | undefined, ended: (result: Result, elapsedMs: number, timedOut: boolean) => void): Promise<Outcome<HttpResponse>> {
     const { clock, network, log } = this.#setup
     const { payment, hop, service, attempt } = call
     log.emit('hop.started', { payment, hop, service, attempt, timeoutMs: Math.floor(timeoutMs), bankKey: bankKey ?? null })
@@ -244,12 +267,12 @@ export class Hops {
     const outcome = await network.call(service, attempt > 1 ? { ...request, headers: { ...request.headers, [ATTEMPT_HEADER]: String(attempt) } } : request, { timeoutMs })
     const ms = clock.monotonic() - start
     const result = resultOf(outcome)
-    end(result, ms)
     const detail = outcome.kind === 'ok' ? '' : outcome.error.code
+    ended(result, ms, detail === 'TIMEOUT')
     log.emit('hop.ended', { payment, hop, service, attempt, outcome: outcome.kind, status: outcome.kind === 'ok' ? outcome.value.status : 0, detail, ms: Math.round(ms * 10) / 10 })
     if (hop === 'fraud' && result === 'ok') this.#fraud.succeeded(ms)
     else if (hop === 'fraud' && detail === 'TIMEOUT') this.#fraud.timedOut(timeoutMs)
-    if (hop === 'bank') this.#watch(service).record(ms)
+    if (hop === 'bank') this.#watch(service).record(ms, start + ms)
     return outcome
   }
 
@@ -272,23 +295,30 @@ export class Hops {
       return known
     }
     const { settings } = this.#setup
-    const { windowMs, slowMs, ...rest } = settings.breaker
+    const { windowMs, windowCalls, slowMs, ...rest } = settings.breaker
     if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)
+<<<<<<< HEAD
     const breaker = new Breaker(this.#ambient, { ...rest, name, window: { ms: windowMs }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
     const made: Guarded = { breaker, moves: 0, saved: 0, forced: null }
+=======
+    const breaker = new Breaker(this.#ambient, { ...rest, name, window: windowCalls === undefined ? { ms: windowMs } : { calls: windowCalls }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
+    const made: Guarded = { breaker, dirty: false, forced: null }
+>>>>>>> s3
     this.#breakers.set(name, made)
     return made
   }
 
-  #bulkhead({ hop, service }: HopCall): Bulkhead {
-    const kind = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service
-    const known = this.#bulkheads.get(kind)
+  #room({ hop, service }: HopCall): Room {
+    const name = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service
+    const known = this.#rooms.get(name)
     if (known) return known
-    const { bulkhead, lookupParallel, notifyParallel } = this.#setup.settings
-    const { floor, ceiling, profile: rows, queue } = bulkhead
-    const limit = kind !== service ? lookupParallel : hop === 'notify' ? notifyParallel : { floor, ceiling: profile(rows, ceiling) }
-    const made = new Bulkhead(this.#ambient, { name: kind, limit, queue })
-    this.#bulkheads.set(kind, made)
+    const { bulkhead, lookupParallel, notifyParallel, deadlineMs, reserveMs, commitMs, fraudTimeoutMs } = this.#setup.settings
+    const { floor, ceiling, profile: rows, queue, waitMs = Number.POSITIVE_INFINITY } = bulkhead
+    const longestMs = hop === 'fraud' ? fraudTimeoutMs : deadlineMs - reserveMs - commitMs
+    const limit = name !== service ? lookupParallel : hop === 'notify' ? notifyParallel : { floor, ceiling: profile(rows, ceiling), toleratedMs: TOLERATED_SHARE * longestMs }
+    // Who looks up or notifies has time; a payer's is missing at the bank.
+    const made = new Room(this.#ambient, { name, limit, queue, waitMs: typeof limit === 'number' ? Number.POSITIVE_INFINITY : waitMs })
+    this.#rooms.set(name, made)
     return made
   }
 

@@ -1,5 +1,6 @@
 /** Steps that payment scenarios have in common. */
 import type { Event } from '../../events.ts'
+import type { Random } from '../../random.ts'
 import type { World } from '../../scenario.ts'
 import type { PaymentAdapter, PayOrder } from './adapter.ts'
 import type { AskOptions, Reply, Shop } from './shop.ts'
@@ -38,6 +39,18 @@ export function bankHolds(world: PaymentWorld): () => number {
   return () => [...charges.values()].reduce((sum, amount) => sum + amount, 0)
 }
 
+
+/** Customers come for so long by chance, so many a second on average. A machine that falls behind catches up: it is the plan that says when they come. */
+export async function arrivals({ clock }: PaymentWorld, chance: Random, perSecond: number, forMs: number, comes: () => void): Promise<void> {
+  const begun = clock.monotonic()
+  for (let at = 0; ; ) {
+    at += (-Math.log(1 - chance.next()) * 1000) / perSecond
+    const early = begun + Math.min(at, forMs) - clock.monotonic()
+    if (early > 0) await clock.sleep(early)
+    if (at >= forMs) return
+    comes()
+  }
+}
 
 /** Begins the work, waits until it has cost the node its life, and restarts the node. Answers what came of the work. */
 export async function throughDeath<T>(world: PaymentWorld, work: () => Promise<T>): Promise<T> {

@@ -8,9 +8,8 @@ import type { PaymentScenario } from '../../../src/lab/units.ts'
 import { loadScenarios } from '../../../src/lab/units.ts'
 
 const SEEDS = Array.from({ length: 20 }, (_, n) => n + 1)
-
 /** Hundreds of customers each: what chance could do to them it does within a run. */
-const CROWDED = new Set(['T6', 'T7', 'R2', 'R4', 'B1', 'B4', 'B5', 'B7', 'B9', 'B13', 'B15', 'charge-later'])
+const CROWDED = new Set(['T6', 'T7', 'R2', 'R4', 'B1', 'B4', 'B5', 'B7', 'B9', 'B13', 'B15', 'charge-later', 'black-friday', 'cascade', 'latency-ramp', 'B11'])
 const CROWDED_SEEDS = SEEDS.slice(0, 2)
 
 const scenarios = (await loadScenarios()).filter((scenario) => scenario.engine === 'payment')
