@@ -2,7 +2,8 @@ import type { Event } from '../../events.ts'
 import { visible, visibleCopy } from '../../visible.ts'
 import type { Ending, Reporter } from '../reporter.ts'
 import { Witnesses } from '../reporter.ts'
-import { sentence, stamp } from '../sentence.ts'
+import { stamp } from '../sentence.ts'
+import { inWords } from './words.ts'
 
 /** What a reader of plain lines is spared: said by another line, or only interesting when something went wrong. */
 const SPARED = new Set(['exchange.opened', 'exchange.answered', 'exchange.cut', 'hop.started', 'run.ended'])
@@ -42,7 +43,7 @@ export const reporter: Reporter = {
 
 /** `00:00.353 bank         CHARGED $99.00, ch_1, key bk_8q2`, or undefined for what has no sentence. */
 export function plainLine(event: Event): string | undefined {
-  const said = sentence(event)
+  const said = inWords(event)
   return said && `${stamp(event.t)}  ${said.who.padEnd(WHO_WIDTH)} ${said.what}`
 }
 

@@ -13,9 +13,10 @@ import * as cron from '../../../engines/cron/view.ts'
 import type { CronView } from '../../../engines/cron/view.ts'
 import { cronLines } from './cron.ts'
 import { BARS, proxyHead, proxyLines } from './proxy.ts'
+import { CROWD, stormLines } from './storm.ts'
 import { worldLines } from './world.ts'
 
-/** `story` of a run, which turns into the table of payments when many pay; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */
+/** `story` of a run, which turns into the table of payments when several pay and into the storm when a crowd does; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */
 export type Layout = 'story' | 'world' | 'proxy' | 'cron'
 
 interface Drawing<View> {
@@ -115,7 +116,7 @@ const schedulers: Drawing<CronView> = {
 }
 
 export const reels: Record<Layout, () => Reel> = {
-  story: () => reelOf({ ...world, lines: (view, frame) => (view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
+  story: () => reelOf({ ...world, lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
   world: () => reelOf(world),
   proxy: () => reelOf(watched),
   cron: () => reelOf(schedulers),

@@ -1,0 +1,43 @@
+/** Every event as people say it: what `sentence` says, and what the policies before the services, and refunds, say of themselves. */
+import type { Event, Fields } from '../../events.ts'
+import { visibleCopy } from '../../visible.ts'
+import type { Sentence, Tone } from '../sentence.ts'
+import { sentence, span } from '../sentence.ts'
+
+type Say = (event: Fields) => [who: string, what: string, tone?: Tone]
+
+/** `92 %`; of nothing it is none. */
+const percent = (part: unknown, whole: unknown) => `${Math.round((100 * Number(part)) / Math.max(1, Number(whole)))} %`
+const again = (ms: unknown) => (Number(ms) > 0 ? `; asks again in ${span(Number(ms))}` : '')
+
+function reasonOf({ why, calls, failures, slow }: Fields): string {
+  if (why === 'failures') return `${failures} of ${calls} calls failed (${percent(failures, calls)})`
+  if (why === 'slow') return `${slow} of ${calls} calls were slow (${percent(slow, calls)})`
+  return why === 'probes' ? 'the calls that tried failed too' : why === 'restored' ? 'an earlier life left it so' : String(why ?? 'by itself')
+}
+
+const SENTENCES: Record<string, Say> = {
+  'breaker.opened': (event) => [event['service'], `breaker OPENS: ${reasonOf(event)}${again(event['retryAfterMs'])}`, 'doubt'],
+  'breaker.half_opened': ({ service }) => [service, 'breaker half-open: a few calls may try'],
+  'breaker.closed': ({ service, why, retryAfterMs }) => [service, `breaker closes${why ? ` (${why})` : ''}${Number(retryAfterMs) > 0 ? `: callers come back over ${span(Number(retryAfterMs))}` : ''}`, 'good'],
+  'breaker.forced_open': ({ service }) => [service, 'breaker FORCED OPEN: nobody passes', 'doubt'],
+  'breaker.disabled': ({ service }) => [service, 'breaker disabled: everybody passes, nothing is counted', 'doubt'],
+  'breaker.observed_only': ({ service }) => [service, 'breaker only counts: everybody passes', 'doubt'],
+  'breaker.trip_observed': (event) => [event['service'], `breaker would have opened: ${reasonOf(event)}`, 'doubt'],
+  'bulkhead.limit_changed': ({ service, limit, inFlight }) => [service, `bulkhead lets ${limit} calls through at once (${inFlight} are under way)`, 'quiet'],
+  'hop.refused': ({ hop, service, by, retryMs }) => ['engine', `${hop} is not asked: the ${by} of ${service} turns it away${again(retryMs)}`],
+  'hop.retried': ({ hop, attempt, waitMs, why }) => ['engine', `${hop} is asked again in ${span(Number(waitMs))}, attempt ${attempt}: ${why}`],
+  'retry_budget.emptied': ({ service, inFlight, retrying }) => [service, `no retry any more: ${retrying} of ${inFlight} calls under way are repeats`, 'doubt'],
+  'dependency.warned': ({ service, recentMs, usualMs, budgetShare }) => [service, `EARLY WARNING: takes ${span(Number(recentMs))}, usually ${span(Number(usualMs))}; ${percent(budgetShare, 1)} of what it may take`, 'doubt'],
+  'payment.cancelled': ({ payment, state }) => ['engine', `${payment} shall be undone, it is ${state}`],
+  'refund.claimed': ({ payment, refund }) => ['engine', `${refund} of ${payment} begins`],
+  'refund.moved': ({ refund, from, to, why }) => ['engine', `${refund} is ${to}, was ${from}${why ? ` (${why})` : ''}`, to === 'unknown' || to === 'review' ? 'doubt' : to === 'succeeded' ? 'good' : 'plain'],
+}
+
+/** The event in words, every text in it made visible; undefined for what is only a detail. Never throws for a field that is missing. */
+export function inWords(raw: Event): Sentence | undefined {
+  const say = Object.hasOwn(SENTENCES, raw.type) ? SENTENCES[raw.type] : undefined
+  if (!say) return sentence(raw)
+  const [who, what, tone = 'plain'] = say(visibleCopy<Fields>(raw))
+  return { who: String(who ?? 'engine'), what, tone }
+}
