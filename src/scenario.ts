@@ -19,6 +19,22 @@ export interface ToxicSpec {
   attributes?: Record<string, number | string>
 }
 
+/** How a service fares in a storm. */
+export interface Weather {
+  /** Works that it does at once; what comes beyond waits in its queue, and is done though its client has gone. */
+  slots: number
+  /** Works that may wait; what comes beyond is refused with 503 and not done. */
+  queue: number
+  /** Of the works that are done: log-normal with these percentiles, ms. */
+  latency: { p50: number; p99: number }
+  /** Share of works that fail and are not done, 0..1; of these, `failsAtOnce` (0..1) fail at once and the others after `failsAfterMs`. */
+  failing: number
+  failsAtOnce: number
+  failsAfterMs: number
+  /** Decides the fate of each work by its number: the same storm, whatever policy stands before it. */
+  seed: number
+}
+
 /** The cells of the failure matrix. */
 export type Component = 'client' | 'engine' | 'store' | 'fraud' | 'bank' | 'notification' | 'network' | 'clock' | 'job'
 export type FailureMode = 'crash' | 'omission' | 'timing' | 'byzantine'
@@ -39,6 +55,8 @@ export interface ScenarioFacts {
   /** Overrides of the engine's settings, and of the number of nodes. */
   settings?: Record<string, unknown>
   nodes?: number
+  /** How the bank is to be; see docs/bank.md. `dialect`: how it treats keys; `webhooks`: it tells the subject what happened; `second`: there is another, `bank-2`. */
+  bank?: { dialect?: string; webhooks?: boolean; second?: boolean }
   /** True when it needs to kill or restart the subject, which a service known by URL does not allow. */
   needsProcess?: boolean
   /** True when it waits for hours or begins on a given day, which only virtual time can. */
@@ -90,6 +108,13 @@ export interface Stage {
   toxic(spec: ToxicSpec): () => void
   /** Makes a mock lie. It counts as scheduled. */
   lie(mock: string, kind: string, options?: { times?: number; after?: number; ms?: number }): void
+  /** Gives a mock its weather from now on; null takes it away. One that is given counts as scheduled: a work must meet it. */
+  weather(mock: string, weather: Weather | null): void
+  /**
+   * The most payments that any policy could have had paid within `deadlineMs` in that weather: an upper bound. `arrivals` says when each began, ms;
+   * `callsPerPayment` how often one may ask the bank, 1 when absent.
+   */
+  mostInTime(weather: Weather, arrivals: readonly number[], deadlineMs: number, callsPerPayment?: number): number
   /** Refuses connections to a link's service until healed. */
   down(link: string): void
   up(link: string): void

@@ -21,16 +21,18 @@ export interface MockWishes {
   /** See `readLie`. */
   lie?: readonly string[]
   seed?: number
+  /** The bank's; see docs/bank.md. */
+  dialect?: string
 }
 
-/** Stands until the signal aborts. Throws BAD_LIE, UNKNOWN_LIE, INVALID_LIE, TOO_MANY_LIES, INVALID_LATENCY, PORT_BUSY. */
+/** Stands until the signal aborts. Throws BAD_LIE, UNKNOWN_LIE, INVALID_LIE, TOO_MANY_LIES, INVALID_LATENCY, UNKNOWN_DIALECT, PORT_BUSY. */
 export async function standMock(name: MockName, wishes: MockWishes, voice: Voice, signal: AbortSignal): Promise<0> {
   const clock = new SystemClock()
   const random = wishes.seed === undefined ? Random.system() : Random.seeded(wishes.seed)
   const log = openLog(clock, voice)
   const { lies, typicalLatency, ...unit } = await catalog.mocks[name]()
-  const create = (unit as unknown as Record<MockName, (setup: MockSetup) => Mock>)[name]
-  const mock = create({ clock, random: random.fork(name), log: log.from('mock'), latency: { p50: wishes.p50 ?? typicalLatency.p50, p99: wishes.p99 ?? typicalLatency.p99 } })
+  const create = (unit as unknown as Record<MockName, (setup: MockSetup, options: { dialect?: string }) => Mock>)[name]
+  const mock = create({ clock, random: random.fork(name), log: log.from('mock'), latency: { p50: wishes.p50 ?? typicalLatency.p50, p99: wishes.p99 ?? typicalLatency.p99 } }, { dialect: wishes.dialect })
   for (const lie of wishes.lie ?? []) mock.lie(readLie(lie, lies))
   const server = await serveHttp(mock.handle, { clock, port: wishes.port, log: log.from('mock') })
   voice.emit({ type: 'ready', mock: name, url: server.url })

@@ -8,15 +8,14 @@ import { Random } from '../random.ts'
 import { ourFace } from '../engines/payment/adapter.ts'
 import { empty, fold, story } from '../engines/payment/view.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
-import type { Mock } from '../proxy/mock.ts'
 import { auditIntent } from './audit.ts'
 import type { Plan } from './plan.ts'
 import type { Loaded, Opened, RunOptions } from './run.ts'
 import { SimulatedBody } from './simulated-body.ts'
 import { adapterOf } from './subject.ts'
 import type { PaymentScenario } from './units.ts'
-import type { Body } from './world.ts'
-import { openMocks, PaymentWorld } from './world.ts'
+import type { Body, Mocks } from './world.ts'
+import { bindWebhooks, openMocks, PaymentWorld } from './world.ts'
 
 /** Timers after which a simulated run is given up as endless. */
 const SIM_TIMERS = 5_000_000
@@ -30,7 +29,8 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
   const settings = scenario.settings ?? {}
   const adapter = plan.face ? adapterOf(plan.face) : ourFace
   const paying = plan.options ?? USUAL
-  const opened = (body: Body, log: EventLog, script: NodeClock, mocks: Record<string, Mock>, urls: Opened['urls'], live: Opened['live']): Opened => {
+  const opened = (body: Body, log: EventLog, script: NodeClock, mocks: Mocks, urls: Opened['urls'], live: Opened['live']): Opened => {
+    const silence = scenario.bank?.webhooks ? bindWebhooks(mocks, body, nodes) : () => {}
     const world = new PaymentWorld({ body, log, random, adapter, options: paying, nodes, mocks, script })
     return {
       body,
@@ -45,7 +45,10 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
       },
       drive: () => scenario.drive(world),
       observe: () => Promise.resolve(),
-      close: () => body.close(),
+      close() {
+        silence()
+        return body.close()
+      },
       press(_key, nth) {
         return {
           does: "drop the bank's next answer",
@@ -70,9 +73,9 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
     const log = new EventLog(id, clock)
     const live = <T>(work: Promise<T>) => clock.run(work, { timers: SIM_TIMERS, pace: options.pace })
     const store = await live(openSqlite(':memory:', { clock, random: random.fork('store') }))
-    const mocks = openMocks(clock, random, log.from('mock'), options.quick)
+    const mocks = openMocks(clock, random, log.from('mock'), options.quick, scenario.bank)
     const services = new Map<string, Service>(Object.entries(mocks).map(([name, mock]) => [name, mock.handle]))
-    services.set('bank', auditIntent(mocks.bank.handle, () => store, log.from('audit')))
+    for (const [name, mock] of Object.entries(mocks)) if (name.startsWith('bank')) services.set(name, auditIntent(mock.handle, () => store, log.from('audit')))
     const body = new SimulatedBody({ clock, log, random, seed: plan.seed, toxics, services, store, createEngine, settings, nodes, probe: options.probe })
     return opened(body, log, new NodeClock(clock), mocks, {}, live)
   }
@@ -80,7 +83,7 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
   const { openWireBody } = await import('./wire-body.ts')
   const clock: Clock = new SystemClock()
   const log = new EventLog(id, clock)
-  const mocks = openMocks(clock, random, log.from('mock'))
+  const mocks = openMocks(clock, random, log.from('mock'), false, scenario.bank)
   const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks, subject: plan.subject, engine: 'payment', settings, nodes, db: plan.db, ports: plan.ports ?? {} })
   return opened(body, log, new NodeClock(clock), mocks, urls, (work) => work)
 }

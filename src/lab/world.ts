@@ -8,13 +8,15 @@ import type { Event, EventLog, Fields, Log } from '../events.ts'
 import type { Finding } from '../invariant.ts'
 import type { HttpRequest, HttpResponse, Network, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
-import type { CrashPoint, Stage, StoreFault, ToxicSpec, World } from '../scenario.ts'
+import type { CrashPoint, ScenarioFacts, Stage, StoreFault, ToxicSpec, Weather, World } from '../scenario.ts'
 import type { PaymentAdapter } from '../engines/payment/adapter.ts'
 import type { Mock } from '../proxy/mock.ts'
+import type { Bank } from '../proxy/mocks/bank.ts'
 import { bank, typicalLatency as bankLatency } from '../proxy/mocks/bank.ts'
 import { fraud, typicalLatency as fraudLatency } from '../proxy/mocks/fraud.ts'
 import { notification, typicalLatency as notificationLatency } from '../proxy/mocks/notification.ts'
 import type { HostileLink, Rule } from '../proxy/rules.ts'
+import { fateOf, mostInTime } from '../proxy/weather.ts'
 import type { FaultPoint } from './crash.ts'
 
 /** What carries a world. */
@@ -45,14 +47,33 @@ export interface Body {
 
 export const SERVICES = ['fraud', 'bank', 'notification'] as const
 
-/** The three mocks. `quick` answers at once, for enumerations in which time is not the subject. */
-export function openMocks(clock: Clock, random: Random, log: Log, quick = false): Record<(typeof SERVICES)[number], Mock> {
+/** The three, and a second acquirer where one is asked for. */
+export interface Mocks extends Record<string, Mock> {
+  fraud: Mock
+  bank: Bank
+  notification: Mock
+}
+
+/** `quick` answers at once, for enumerations in which time is not the subject. Throws UNKNOWN_DIALECT. */
+export function openMocks(clock: Clock, random: Random, log: Log, quick = false, { dialect, second = false }: NonNullable<ScenarioFacts['bank']> = {}): Mocks {
   const now = { p50: 0, p99: 0 }
+  const bankNamed = (name: string) => bank({ clock, random: random.fork(name), log, latency: quick ? now : bankLatency }, { name, dialect })
   return {
     fraud: fraud({ clock, random: random.fork('fraud'), log, latency: quick ? now : fraudLatency }),
-    bank: bank({ clock, random: random.fork('bank'), log, latency: quick ? now : bankLatency }),
+    bank: bankNamed('bank'),
+    ...(second && { 'bank-2': bankNamed('bank-2') }),
     notification: notification({ clock, random: random.fork('notification'), log, latency: quick ? now : notificationLatency }),
   }
+}
+
+/** How long a subject may take to answer one attempt of a webhook, ms: as Stripe's some ten seconds, without the patience. */
+const WEBHOOK_TIMEOUT_MS = 5000
+
+/** Lets the mocks tell the subject what happened: to the first node that lives, over its link. The answer ends that. */
+export function bindWebhooks(mocks: Mocks, body: Body, nodes: readonly string[]): () => void {
+  const send = (request: HttpRequest) => body.clients.call(serviceOf(nodes.find((node) => body.alive(node)) ?? nodes[0]!), request, { timeoutMs: WEBHOOK_TIMEOUT_MS })
+  const stops = Object.values(mocks).map((mock) => mock.webhooks?.(send))
+  return () => stops.forEach((stop) => stop?.())
 }
 
 /** The service name, and so the link's, of a node: `payments` for the first, `payments-2` for the second. */
@@ -122,14 +143,29 @@ export class LabStage implements Stage {
   }
 
   lie(mock: string, kind: string, { times = 1, after = 0, ms = 0 }: { times?: number; after?: number; ms?: number } = {}): void {
-    const target = this.#mocks[mock]
-    if (!target) throw new ResilError('UNKNOWN_MOCK', `there is no mock "${mock}"`, `there are ${Object.keys(this.#mocks).join(', ')}`)
-    target.lie({ kind, times, after, ms })
+    this.#mock(mock).lie({ kind, times, after, ms })
     let told = false
     this.#events.subscribe((event) => {
-      if (event.type === `${mock}.lied` && event['lie'] === kind) told = true
+      if (event['lie'] === kind && saidBy(event, mock, 'lied')) told = true
     })
     this.#scheduled.push({ name: `${mock}:${kind}`, fired: () => told })
+  }
+
+  weather(mock: string, weather: Weather | null): void {
+    const target = this.#mock(mock)
+    if (!target.weather) throw new ResilError('NO_WEATHER', `${mock} knows no weather`, 'the bank, the fraud service and the notification service do')
+    target.weather(weather)
+    this.note('weather.changed', { mock, weather })
+    if (!weather) return
+    let met = false
+    this.#events.subscribe((event) => {
+      if (saidBy(event, mock, 'worked')) met = true
+    })
+    this.#scheduled.push({ name: `${mock}:weather`, fired: () => met })
+  }
+
+  mostInTime(weather: Weather, arrivals: readonly number[], deadlineMs: number, callsPerPayment?: number): number {
+    return mostInTime({ arrivals, slots: weather.slots, fateOf: (ordinal) => fateOf(weather, ordinal), deadlineMs, callsPerPayment })
   }
 
   down(link: string): void {
@@ -227,7 +263,10 @@ export class LabStage implements Stage {
 
   async heal(): Promise<void> {
     for (const link of this.body.links) link.rules.removeAll()
-    for (const mock of Object.values(this.#mocks)) mock.heal()
+    for (const mock of Object.values(this.#mocks)) {
+      mock.heal()
+      mock.weather?.(null)
+    }
     for (const link of [...this.#down]) this.up(link)
     for (const node of [...this.#paused]) this.resume(node)
     if (this.body.mortal) for (const node of this.nodes) await this.restart(node)
@@ -238,9 +277,20 @@ export class LabStage implements Stage {
     this.#events.emit('lab', type, fields)
   }
 
+  #mock(name: string): Mock {
+    const mock = this.#mocks[name]
+    if (!mock) throw new ResilError('UNKNOWN_MOCK', `there is no mock "${name}"`, `there are ${Object.keys(this.#mocks).join(', ')}`)
+    return mock
+  }
+
   #mortal(): void {
     if (!this.body.mortal) throw new ResilError('SUBJECT_NOT_OURS', 'a service known by its URL cannot be killed or restarted', 'choose a scenario that does not need it, or let resil start the service')
   }
+}
+
+/** Whether a mock says that `what` was done; a second acquirer speaks as the bank, and names itself. */
+function saidBy(event: Event, mock: string, what: string): boolean {
+  return event['bank'] === undefined ? event.type === `${mock}.${what}` : event['bank'] === mock && event.type === `bank.${what}`
 }
 
 /** The world of payments. */

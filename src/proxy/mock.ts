@@ -9,8 +9,10 @@ import type { Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { problem } from '../network.ts'
-import type { HttpRequest, HttpResponse, Service } from '../network.ts'
+import type { HttpRequest, HttpResponse, Outcome, Service } from '../network.ts'
 import type { Random } from '../random.ts'
+import type { Weather } from '../scenario.ts'
+import type { Slots } from './weather.ts'
 
 export interface MockSetup {
   clock: Clock
@@ -35,7 +37,14 @@ export interface Mock {
   lie(lie: Lie): void
   /** Forgets the lies not yet told; one being told runs its course. */
   heal(): void
+  /** From now on; null is the usual weather. Throws INVALID_WEATHER. Absent where a mock knows none. */
+  weather?(weather: Weather | null): void
+  /** For a mock that tells the world of what happened: from now on it does so through `send`; the answer ends that. */
+  webhooks?(send: Send): () => void
 }
+
+/** The way to whoever listens: path and headers are the mock's, the address is the caller's. Rejects for a wrong use only. */
+export type Send = (request: HttpRequest) => Promise<Outcome<HttpResponse>>
 
 export interface Lie {
   /** One of the mock's own words, e.g. charge_then_500. */
@@ -109,7 +118,9 @@ export interface Work {
   /** In place of the drawn latency, ms. */
   waitMs?: number
   /** The effect and the answer. */
-  finish: () => HttpResponse
+  finish: () => HttpResponse | Promise<HttpResponse>
+  /** In the place of `finish` when the work is not done. A work that has one is in the weather, unless it is answered at once (waitMs 0). */
+  fail?: () => HttpResponse
 }
 
 /** An answer without an effect. */
@@ -135,14 +146,16 @@ export const TAIL_P99S = 5
 /** Requests with an effect that a mock takes on before it answers 507: what it remembers of each is never thrown away in a run. */
 export const LEDGER_LIMIT = 1_000_000
 
-/** The HTTP face of a mock. Throws INVALID_LATENCY. */
-export function serve(setup: MockSetup, routes: Routes): Service {
+/** The HTTP face of a mock; its works are done in `slots`, where it has some. Throws INVALID_LATENCY. */
+export function serve(setup: MockSetup, routes: Routes, slots?: Slots): Service {
   const { p50, p99 } = setup.latency
   if (!(p50 >= 0 && p99 >= p50 && Number.isFinite(p99)) || (p50 === 0 && p99 > 0)) throw new ResilError('INVALID_LATENCY', `no latency has p50 ${p50} ms and p99 ${p99} ms`, 'give 0 < p50 <= p99, or 0 and 0')
   const random = setup.random.fork('latency')
   return async (request) => {
     const work = begin(routes, request)
-    const ms = work.waitMs ?? (p50 === 0 ? 0 : Math.min(random.logNormal(p50, p99), TAIL_P99S * p99))
+    const usualMs = () => (p50 === 0 ? 0 : Math.min(random.logNormal(p50, p99), TAIL_P99S * p99))
+    if (slots) return slots.carryOut(work, usualMs)
+    const ms = work.waitMs ?? usualMs()
     if (ms > 0) await setup.clock.sleep(ms)
     return work.finish()
   }

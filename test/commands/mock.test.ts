@@ -44,6 +44,15 @@ describe('a mock alone', () => {
     await bank.stop()
   })
 
+  it('the bank has the habits of the provider it was asked for: this one charges again after a 500', async () => {
+    const bank = await stand(['mock', 'bank', ...quick, '--dialect', 'checkout', '--lie', 'charge_then_500,times=1'])
+    const statuses = []
+    for (const _ of [1, 2, 3]) statuses.push((await charge(bank.ready.url, 'order-1', 'key-1')).status)
+    expect(statuses).toEqual([500, 201, 201])
+    expect((await curl(`${bank.ready.url}/ledger`)).body.charges).toHaveLength(2)
+    await bank.stop()
+  })
+
   it('without times it lies for as long as it stands', async () => {
     const fraud = await stand(['mock', 'fraud', ...quick, '--lie', 'error_500'])
     for (const n of [1, 2, 3]) expect(await post(`${fraud.ready.url}/v1/assessments`, { amount: n, currency: 'USD', reference: `order-${n}` })).toMatchObject({ status: 500 })
@@ -86,6 +95,7 @@ describe('what is refused with 2, one line and a hint', () => {
     ['a lie that no bank tells', ['bank', '--lie', 'charge_then_50'], 'bank knows no lie called charge_then_50; it knows charge_then_500'],
     ['a lie that is not written as one', ['bank', '--lie', 'late answer'], '"late answer" is no lie'],
     ['a length for a lie that takes none', ['bank', '--lie', 'charge_then_500=2s'], 'charge_then_500 takes no time'],
+    ['a provider that nobody knows', ['bank', '--dialect', 'stripe'], 'dialect'],
     ['no time at all', ['bank', '--lie', 'charge_then_500,times=0'], 'times from 1'],
     ['a p50 above the p99', ['bank', '--p50', '3s', '--p99', '1s'], 'no latency has p50 3000 ms and p99 1000 ms'],
     ['A2 a port that is none', ['fraud', '--port', '70000'], '"70000" is not a port'],

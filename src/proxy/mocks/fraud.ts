@@ -9,6 +9,7 @@
 import { json, parseJson } from '../../network.ts'
 import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, last4, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
 import type { Asked, Latency, LieTable, Mock, MockSetup, Work } from '../mock.ts'
+import { Slots } from '../weather.ts'
 
 export const typicalLatency: Latency = { p50: 40, p99: 200 }
 
@@ -61,9 +62,10 @@ export function fraud(setup: MockSetup, options: FraudOptions = {}): Mock & { re
       log.emit('fraud.assessed', { reference, amount, decision })
       return lie?.kind === 'garbage' ? GARBAGE : json(200, { decision, score })
     }
-    return { waitMs: lie?.kind === 'late_answer' ? lie.ms : undefined, finish }
+    return { waitMs: lie?.kind === 'late_answer' ? lie.ms : undefined, finish, fail: internalError }
   }
 
-  const handle = serve(setup, { '/v1/assessments': { POST: assess }, '/ledger': { GET: () => answer(json(200, ledger), 0) } })
-  return { name: 'fraud', handle, ledger, lie: (lie) => schedule.add(lie), heal: () => schedule.clear() }
+  const slots = new Slots('fraud', clock, log)
+  const handle = serve(setup, { '/v1/assessments': { POST: assess }, '/ledger': { GET: () => answer(json(200, ledger), 0) } }, slots)
+  return { name: 'fraud', handle, ledger, lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), weather: (weather) => slots.change(weather) }
 }

@@ -10,6 +10,7 @@
 import { json, parseJson } from '../../network.ts'
 import { answer, internalError, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
 import type { Asked, Latency, LieTable, Mock, MockSetup, Work } from '../mock.ts'
+import { Slots } from '../weather.ts'
 
 export const typicalLatency: Latency = { p50: 20, p99: 100 }
 
@@ -59,9 +60,10 @@ export function notification(setup: MockSetup, options: NotificationOptions = {}
       log.emit('notification.received', { id, payment, duplicate, ...(isText(body.type) ? { what: body.type } : {}) })
       return lie?.kind === 'taken_then_500' ? internalError() : json(202, { id, duplicate })
     }
-    return { waitMs: lie?.kind === 'late_answer' ? lie.ms : undefined, finish }
+    return { waitMs: lie?.kind === 'late_answer' ? lie.ms : undefined, finish, fail: internalError }
   }
 
-  const handle = serve(setup, { '/v1/notifications': { POST: take }, '/ledger': { GET: () => answer(json(200, ledger), 0) } })
-  return { name: 'notification', handle, ledger, lie: (lie) => schedule.add(lie), heal: () => schedule.clear() }
+  const slots = new Slots('notification', clock, log)
+  const handle = serve(setup, { '/v1/notifications': { POST: take }, '/ledger': { GET: () => answer(json(200, ledger), 0) } }, slots)
+  return { name: 'notification', handle, ledger, lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), weather: (weather) => slots.change(weather) }
 }
