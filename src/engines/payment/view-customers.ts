@@ -107,7 +107,7 @@ export function foldCustomers(of: Customers, event: Event): void {
   if (Object.hasOwn(FOLDS, event.type)) FOLDS[event.type]!(of, event)
 }
 
-const FOLDS: Record<string, (of: Customers, event: Event) => void> = {
+const FOLDS: Record<string, (of: Customers, event: Event) => unknown> = {
   'run.started': (of, { options }) => {
     if (typeof options?.deadlineMs === 'number') of.deadlineMs = options.deadlineMs
   },
@@ -161,6 +161,9 @@ const FOLDS: Record<string, (of: Customers, event: Event) => void> = {
   'bank.lied': (of, { t, lie }) => struck(of, `bank: ${lie}`, t),
   'fraud.lied': (of, { t, lie }) => struck(of, `fraud: ${lie}`, t),
   'notification.lied': (of, { t, lie }) => struck(of, `notification: ${lie}`, t),
+  'bank.worked': (of, { t, outcome }) => outcome !== 'done' && struck(of, 'bank: weather', t),
+  'fraud.worked': (of, { t, outcome }) => outcome !== 'done' && struck(of, 'fraud: weather', t),
+  'notification.worked': (of, { t, outcome }) => outcome !== 'done' && struck(of, 'notification: weather', t),
 }
 
 function struck(of: Customers, fault: string, t: number): void {

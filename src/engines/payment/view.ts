@@ -236,7 +236,7 @@ export interface Difference {
   words: string
 }
 
-/** A fault in place: a toxic on a link, a link that is down. */
+/** A fault in place: a toxic on a link, a link that is down, a storm at a service. */
 export interface Spell {
   what: string
   from: number
@@ -345,7 +345,7 @@ export function fold(view: PaymentView, raw: Event): PaymentView {
 
 /** Events that change the run for all customers. */
 const MOMENTS = new Set([
-  'world.healed', 'node.started', 'node.killed', 'node.terminated', 'node.paused', 'node.resumed', 'store.spoilt', 'link.downed', 'link.raised', 'toxic.added', 'toxic.removed', 'key.pressed',
+  'world.healed', 'node.started', 'node.killed', 'node.terminated', 'node.paused', 'node.resumed', 'store.spoilt', 'link.downed', 'link.raised', 'toxic.added', 'toxic.removed', 'weather.changed', 'key.pressed',
   'expectation.failed', 'service.failed', 'dependency.warned', 'retry_budget.emptied',
   'breaker.opened', 'breaker.half_opened', 'breaker.closed', 'breaker.forced_open', 'breaker.disabled', 'breaker.observed_only', 'breaker.trip_observed',
 ])
@@ -371,6 +371,7 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
   },
   'world.healed': (view, { t }) => {
     view.healedAt = t
+    for (const spell of view.spells) spell.to ??= t
   },
   'invariant.violated': (view, { invariant, why, witness }) => {
     view.verdict = 'violated'
@@ -431,6 +432,10 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     linkOf(view, link).cut++
     const line = exchangeOf(view, link, exchange)
     if (line) Object.assign(line, { endedAt: t, cut: cutWords(how, by) })
+  },
+  'weather.changed': (view, { t, mock, weather }) => {
+    endSpell(view, `${mock}: weather`, t)
+    if (weather) keep(view.spells, { what: `${mock}: weather`, from: t, to: null }, SPELLS_KEPT)
   },
   'toxic.added': (view, { t, link, toxic, toxicType, stream, attributes }) => {
     toxicOf(linkOf(view, link), toxic, toxicType, stream ?? '', attributes ?? {}).live = true

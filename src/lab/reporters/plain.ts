@@ -3,7 +3,7 @@ import { visible, visibleCopy } from '../../visible.ts'
 import type { Ending, Reporter } from '../reporter.ts'
 import { Witnesses } from '../reporter.ts'
 import { stamp } from '../sentence.ts'
-import { inWords } from './words.ts'
+import { inWords } from '../words.ts'
 
 /** What a reader of plain lines is spared: said by another line, or only interesting when something went wrong. */
 const SPARED = new Set(['exchange.opened', 'exchange.answered', 'exchange.cut', 'hop.started', 'run.ended'])

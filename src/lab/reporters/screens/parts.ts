@@ -3,7 +3,7 @@ import type { Event } from '../../../events.ts'
 import type { Verdict, Violation } from '../../../invariant.ts'
 import type { Tone } from '../../sentence.ts'
 import { stamp } from '../../sentence.ts'
-import { inWords } from '../words.ts'
+import { inWords } from '../../words.ts'
 import type { Line, Look, Span } from './lines.ts'
 import { cell, fitLine, flow, line, lineWidth, span, spread, wrap } from './lines.ts'
 

@@ -1,8 +1,8 @@
-/** Every event as people say it: what `sentence` says, and what the policies before the services, and refunds, say of themselves. */
-import type { Event, Fields } from '../../events.ts'
-import { visibleCopy } from '../../visible.ts'
-import type { Sentence, Tone } from '../sentence.ts'
-import { sentence, span } from '../sentence.ts'
+/** Every event as people say it: what `sentence` says, and what weather, the policies before the services, and refunds are about. */
+import type { Event, Fields } from '../events.ts'
+import { visibleCopy } from '../visible.ts'
+import type { Sentence, Tone } from './sentence.ts'
+import { sentence, span } from './sentence.ts'
 
 type Say = (event: Fields) => [who: string, what: string, tone?: Tone]
 
@@ -16,7 +16,14 @@ function reasonOf({ why, calls, failures, slow }: Fields): string {
   return why === 'probes' ? 'the calls that tried failed too' : why === 'restored' ? 'an earlier life left it so' : String(why ?? 'by itself')
 }
 
+function weatherOf({ slots, latency, failing, failsAtOnce, failsAfterMs }: Fields): string {
+  const takes = latency ? `half take ${span(Number(latency.p50))} or less, one of a hundred ${span(Number(latency.p99))} or more` : ''
+  const fails = failing > 0 ? `${percent(failing, 1)} fail${failsAtOnce < 1 ? `, ${percent(1 - failsAtOnce, 1)} of these after ${span(Number(failsAfterMs))}` : ''}` : ''
+  return ['a storm', `${slots} works at once`, takes, fails].filter((part) => part !== '').join('; ')
+}
+
 const SENTENCES: Record<string, Say> = {
+  'weather.changed': ({ mock, weather }) => [mock, weather ? weatherOf(weather) : 'the storm is over', 'fault'],
   'breaker.opened': (event) => [event['service'], `breaker OPENS: ${reasonOf(event)}${again(event['retryAfterMs'])}`, 'doubt'],
   'breaker.half_opened': ({ service }) => [service, 'breaker half-open: a few calls may try'],
   'breaker.closed': ({ service, why, retryAfterMs }) => [service, `breaker closes${why ? ` (${why})` : ''}${Number(retryAfterMs) > 0 ? `: callers come back over ${span(Number(retryAfterMs))}` : ''}`, 'good'],
