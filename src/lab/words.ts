@@ -1,4 +1,5 @@
 /** Every event as people say it: what `sentence` says, and what weather, the policies before the services, and refunds are about. */
+import { money } from '../engines/payment/view.ts'
 import type { Event, Fields } from '../events.ts'
 import { visibleCopy } from '../visible.ts'
 import type { Sentence, Tone } from './sentence.ts'
@@ -24,6 +25,8 @@ function weatherOf({ slots, latency, failing, failsAtOnce, failsAfterMs }: Field
 
 const SENTENCES: Record<string, Say> = {
   'weather.changed': ({ mock, weather }) => [mock, weather ? weatherOf(weather) : 'the storm is over', 'fault'],
+  'bank.authorised': (event) => ['bank', `HOLDS ${money(event['amount'], String(event['currency'] ?? ''))}, ${event['charge']}, key ${event['key']}`],
+  'bank.expired': ({ charge }) => ['bank', `holds ${charge} no longer: nobody captured it`],
   'breaker.opened': (event) => [event['service'], `breaker OPENS: ${reasonOf(event)}${again(event['retryAfterMs'])}`, 'doubt'],
   'breaker.half_opened': ({ service }) => [service, 'breaker half-open: a few calls may try'],
   'breaker.closed': ({ service, why, retryAfterMs }) => [service, `breaker closes${why ? ` (${why})` : ''}${Number(retryAfterMs) > 0 ? `: callers come back over ${span(Number(retryAfterMs))}` : ''}`, 'good'],

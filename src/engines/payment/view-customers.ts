@@ -14,6 +14,12 @@ import { count, tally } from './tally.ts'
 export type Word = 'paid' | 'later' | 'pending' | 'declined' | 'failed'
 export const WORDS: readonly Word[] = ['paid', 'later', 'pending', 'declined', 'failed']
 
+/** As it stands before a number of customers. */
+export const SAID: Record<Word, string> = { paid: 'paid', later: 'try later', pending: 'pending', declined: 'declined', failed: 'no answer' }
+
+/** More customers than this are looked at together: no table has room for them. */
+export const CROWD = 20
+
 const WORD_OF: Record<ToldWord, Word> = {
   charged: 'paid', authorised: 'paid', not_charged: 'later', pending: 'pending', review: 'pending', conflict: 'pending', declined: 'declined', refused: 'failed', not_found: 'failed', nothing: 'failed',
 }
@@ -211,6 +217,11 @@ function doubt(of: Customers, t: number, payment: string, from: unknown, to: unk
 }
 
 // ── what it comes to ────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Customers who have not been told anything yet. */
+export function waiting({ asked, now }: Customers): number {
+  return Math.max(0, asked.all - WORDS.reduce((sum, word) => sum + now[word], 0))
+}
 
 /** The mean spending of the latest answers, and the longest of them; null before the first. */
 export function spent({ spendings }: Customers): { mean: Spending; longest: Spending; answers: number } | null {

@@ -343,7 +343,9 @@ export function fold(view: PaymentView, raw: Event): PaymentView {
   return view
 }
 
-/** Events that change the run for all customers. */
+/** Whether an event of that type changes the run for all customers. */
+export const isMoment = (type: string) => MOMENTS.has(type)
+
 const MOMENTS = new Set([
   'world.healed', 'node.started', 'node.killed', 'node.terminated', 'node.paused', 'node.resumed', 'store.spoilt', 'link.downed', 'link.raised', 'toxic.added', 'toxic.removed', 'weather.changed', 'key.pressed',
   'expectation.failed', 'service.failed', 'dependency.warned', 'retry_budget.emptied',

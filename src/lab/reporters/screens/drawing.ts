@@ -1,5 +1,6 @@
 /** What a screen can show, by layout: how events become a view, and a view a picture. */
 import type { Event } from '../../../events.ts'
+import { CROWD } from '../../../engines/payment/view-customers.ts'
 import type { PaymentView } from '../../../engines/payment/view.ts'
 import * as payment from '../../../engines/payment/view.ts'
 import type { ProxyView } from '../../proxy-view.ts'
@@ -13,7 +14,7 @@ import * as cron from '../../../engines/cron/view.ts'
 import type { CronView } from '../../../engines/cron/view.ts'
 import { cronLines } from './cron.ts'
 import { BARS, proxyHead, proxyLines } from './proxy.ts'
-import { CROWD, stormLines } from './storm.ts'
+import { stormLines } from './storm.ts'
 import { worldLines } from './world.ts'
 
 /** `story` of a run, which turns into the table of payments when several pay and into the storm when a crowd does; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */

@@ -3,7 +3,7 @@
  * behind its breaker and bulkhead; where the time of a payment goes; what is in doubt. No payment of its own is shown but those of which something differs.
  */
 import type { Spending, Word } from '../../../engines/payment/view-customers.ts'
-import { inDoubt, spent, WORDS } from '../../../engines/payment/view-customers.ts'
+import { inDoubt, SAID, spent, waiting, WORDS } from '../../../engines/payment/view-customers.ts'
 import type { BreakerLine, ServiceLine } from '../../../engines/payment/view-services.ts'
 import { latency, total, trafficOf, usualMs, worstBreaker } from '../../../engines/payment/view-services.ts'
 import type { Tally } from '../../../engines/payment/tally.ts'
@@ -20,8 +20,6 @@ import type { Frame, Section } from './parts.ts'
 import { arrange, blank, foot, head, LABEL, labelled, labelledFlow, labelledWrap, NARROW } from './parts.ts'
 import { BARS } from './proxy.ts'
 
-/** More customers than this are a storm: no table has room for them. */
-export const CROWD = 20
 /** Differences that are told in full; the others are counted. */
 const DIFFERENCES_SHOWN = 3
 /** Faults that have a row of their own. */
@@ -59,22 +57,16 @@ export function stormLines(view: PaymentView, frame: Frame): Line[] {
 
 // ── the customers ───────────────────────────────────────────────────────────────────────────────────────────────
 
-const SAID: Record<Word, { words: string; look: Look }> = {
-  paid: { words: 'paid', look: 'good' },
-  later: { words: 'try later', look: 'plain' },
-  pending: { words: 'pending', look: 'doubt' },
-  declined: { words: 'declined', look: 'plain' },
-  failed: { words: 'no answer', look: 'bad' },
-}
+const LOOK_OF: Record<Word, Look> = { paid: 'good', later: 'plain', pending: 'doubt', declined: 'plain', failed: 'bad' }
 
 /** `inFull` has a row for each word, said or not, and one for each fault. */
 function customers(view: PaymentView, { columns, now }: Frame, inFull: boolean): Line[] {
   const of = view.customers
   const cells = Math.max(COURSE, columns - LABEL - NOW - RATE - 3)
   const scale = scaleOf(0, Math.max(now, view.t), cells)
-  const rows: { label: string; now: number | null; tally: Tally; look: Look }[] = [
+  const rows: { label: string; now: number; tally: Tally; look: Look }[] = [
     { label: 'asked', now: of.asked.all, tally: of.asked, look: 'work' },
-    ...WORDS.map((word) => ({ label: SAID[word].words, now: of.now[word], tally: of.came[word], look: SAID[word].look })),
+    ...WORDS.map((word) => ({ label: SAID[word], now: of.now[word], tally: of.came[word], look: LOOK_OF[word] })),
     { label: `slow, > ${length(of.deadlineMs / 2)}`, now: of.slow.all, tally: of.slow, look: 'doubt' },
   ]
   const courses = rows.map(({ tally }) => courseOf(tally, scale))
@@ -85,9 +77,9 @@ function customers(view: PaymentView, { columns, now }: Frame, inFull: boolean):
   rows.forEach(({ label, now: n, tally: of, look }, at) => {
     if (!inFull && of.all === 0) return
     const lit: Look = of.all > 0 ? look : 'quiet'
-    lines.push(labelled(`  ${label}`, [span(cell(number(n ?? 0), NOW, 'right'), lit), span(`${cell(`${rate(of, now).toFixed(1)}/s`, RATE, 'right')}  `, 'quiet'), span(bars(courses[at]!, most), look)]))
+    lines.push(labelled(`  ${label}`, [span(cell(number(n), NOW, 'right'), lit), span(`${cell(`${rate(of, now).toFixed(1)}/s`, RATE, 'right')}  `, 'quiet'), span(bars(courses[at]!, most), look)]))
   })
-  lines.push(fitLine(labelled('  not told yet', [span(cell(number(waitingOf(view)), NOW, 'right')), span(`${' '.repeat(RATE + 2)}full bar: ${most < 10 ? most.toFixed(1) : Math.round(most)}/s${highest > most ? ' or more' : ''}`, 'quiet')]), columns - 1))
+  lines.push(fitLine(labelled('  not told yet', [span(cell(number(waiting(view.customers)), NOW, 'right')), span(`${' '.repeat(RATE + 2)}full bar: ${most < 10 ? most.toFixed(1) : Math.round(most)}/s${highest > most ? ' or more' : ''}`, 'quiet')]), columns - 1))
   return inFull ? [...lines, ...faultRows(view, scale, now)] : lines
 }
 
@@ -108,18 +100,13 @@ function faultRows(view: PaymentView, scale: Scale, now: number): Line[] {
   })
 }
 
-/** Those who have not been told anything yet. */
-function waitingOf({ customers: { asked, now } }: PaymentView): number {
-  return Math.max(0, asked.all - WORDS.reduce((sum, word) => sum + now[word], 0))
-}
-
 function bars(course: readonly number[], most: number): string {
   return course.map((one) => (one <= 0 ? ' ' : BARS[Math.min(BARS.length - 1, Math.floor((one / most) * BARS.length))]!)).join('')
 }
 
 function inBrief(view: PaymentView, columns: number): Line[] {
   const { now, asked } = view.customers
-  const items = [[span(`${number(asked.all)} asked`)], ...WORDS.filter((word) => now[word] > 0 || word === 'paid').map((word): Line => [span(`${number(now[word])} ${SAID[word].words}`, SAID[word].look)]), [span(`${number(waitingOf(view))} not told yet`)]]
+  const items = [[span(`${number(asked.all)} asked`)], ...WORDS.filter((word) => now[word] > 0 || word === 'paid').map((word): Line => [span(`${number(now[word])} ${SAID[word]}`, LOOK_OF[word])]), [span(`${number(waiting(view.customers))} not told yet`)]]
   return labelledFlow('customers', items, columns)
 }
 
