@@ -170,7 +170,7 @@ export interface OrderLine {
 export interface LedgerLine {
   t: number
   seq: number
-  what: 'charged' | 'declined' | 'replayed' | 'refunded' | 'voided'
+  what: 'authorised' | 'charged' | 'declined' | 'replayed' | 'refunded' | 'voided'
   id: string
   key: string | null
   reference: string
@@ -478,6 +478,7 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     view.sums.set(currency, (view.sums.get(currency) ?? 0) + (amount ?? 0))
     touched(view, line)
   },
+  'bank.authorised': (view, event) => enter(view, event, 'authorised', event['charge'] ?? '', belongs(view, event)),
   'bank.declined': (view, event) => {
     view.counts.declines++
     const line = belongs(view, event)
@@ -542,7 +543,7 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     }
     line.state = to
     endWait(line, t)
-    line.restedAt = to === 'claimed' || to === 'sent' || to === 'unknown' ? null : t
+    line.restedAt = MOVES_ON.has(to) ? null : t
     if (to in STEP_OF) step(line, t, STEP_OF[to as State]!)
     const order = view.orders.get(line.order)
     if (order) touched(view, order)
@@ -577,6 +578,18 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     if (hop === 'lookup' && well) step(line, t, 'looked up')
     if (hop === 'notify' && well) step(line, t, 'notified')
   },
+  'hop.refused': (view, { t, payment, hop, by }) => {
+    const line = view.payments.get(payment)
+    if (line) step(line, t, `${hop} turned away by the ${by}`)
+  },
+  'payment.cancelled': (view, { t, payment }) => {
+    const line = view.payments.get(payment)
+    if (line) step(line, t, 'cancelled')
+  },
+  'refund.moved': (view, { t, payment, to }) => {
+    const line = view.payments.get(payment)
+    if (line) step(line, t, to === 'succeeded' ? 'refunded' : `refund ${to === 'unknown' || to === 'review' ? to.toUpperCase() : to}`)
+  },
   'payment.waiting': (view, { t, payment, ms, why }) => {
     const line = view.payments.get(payment)
     if (line) keep(line.waits, { startedAt: t, endsAt: t + ms, why }, HOPS_KEPT)
@@ -594,8 +607,11 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
   },
 }
 
+/** States in which a payment does not rest: something is still to be done with it. */
+const MOVES_ON = new Set<State>(['claimed', 'queued', 'sent', 'unknown', 'authorised'])
+
 /** What a move to this state is called in the path. */
-const STEP_OF: Partial<Record<State, string>> = { unknown: 'UNKNOWN', succeeded: 'charged', declined: 'declined', released: 'released', voided: 'voided', review: 'REVIEW' }
+const STEP_OF: Partial<Record<State, string>> = { queued: 'queued', unknown: 'UNKNOWN', authorised: 'held', succeeded: 'charged', declined: 'declined', released: 'released', voided: 'voided', review: 'REVIEW' }
 
 function step(line: PaymentLine, t: number, label: string): void {
   const last = line.steps.at(-1)

@@ -3,6 +3,7 @@
  * and what was told, what the engine believes and what the bank's ledger says, one under the other.
  */
 import type { Click, ExchangeLine, HopLine, OrderLine, PaymentLine, PaymentView, Strike } from '../../../engines/payment/view.ts'
+import type { Hop } from '../../../engines/payment/view-services.ts'
 import { BELIEVED, TOLD, budget, differences, money, standing, story, toldFalse } from '../../../engines/payment/view.ts'
 import { chargeState } from '../../../engines/payment/machine.ts'
 import { span as length, stamp } from '../../sentence.ts'
@@ -125,6 +126,8 @@ function hops(payment: PaymentLine, drawing: Drawing): Line[] {
   draw('fraud', of('fraud'))
   draw('bank', of('bank'))
   draw('recovery', of('lookup', 'void'), payment.waits.length > 0)
+  draw('capture', of('capture'))
+  draw('refund', of('refund'))
   draw('notify', of('notify'))
   return lines
 }
@@ -145,6 +148,8 @@ function noteFirst(lane: Lane, texts: string[], look: Look): boolean {
   return texts.some((text) => lane.note(text, look))
 }
 
+const DONE: Partial<Record<Hop, string>> = { notify: 'receipt delivered', capture: 'captured', refund: 'given back' }
+
 /** What came of the hops of one row. */
 function came(list: HopLine[], payment: PaymentLine, now: number, waiting: boolean): Line {
   const last = list.at(-1)
@@ -156,7 +161,8 @@ function came(list: HopLine[], payment: PaymentLine, now: number, waiting: boole
   const tries = list.length > 1 ? [span(` (${list.length} tries)`, 'quiet')] : []
   if (last.endedAt === null) return [took, span('under way', 'quiet'), ...tries]
   if (last.outcome !== 'ok') return [took, span(`${last.outcome === 'unknown' ? 'UNKNOWN' : 'failed'}${last.detail ? ` (${last.detail})` : ''}`, 'doubt'), ...tries]
-  const words = last.learnt || (last.hop === 'notify' ? 'receipt delivered' : last.hop === 'bank' ? (payment.state === 'succeeded' ? 'charged' : payment.state === 'declined' ? 'declined' : '') : '')
+  const well = last.status >= 200 && last.status < 300
+  const words = last.learnt || (well ? DONE[last.hop] : undefined) || (last.hop === 'bank' ? (payment.state === 'succeeded' ? 'charged' : payment.state === 'declined' ? 'declined' : '') : '')
   return [took, span(words === '' ? String(last.status) : words), ...tries]
 }
 
