@@ -85,6 +85,13 @@ const world: Drawing<PaymentView> = {
   ],
 }
 
+/** Where many pay. */
+const crowd: Line[] = [
+  [span('   '), span(BARS, 'work'), span(' customers a second, at that moment of the run; all rows of customers have one scale')],
+  [span('   try later: told that nothing was charged   pending: told that it is not known yet, and not to pay again')],
+  [span('   takes: half of the calls, of the last 10 s   turned away: by breaker and bulkhead, before the service was asked')],
+]
+
 const watched: Drawing<ProxyView> = {
   empty: proxy.empty,
   fold: proxy.fold,
@@ -117,7 +124,7 @@ const schedulers: Drawing<CronView> = {
 }
 
 export const reels: Record<Layout, () => Reel> = {
-  story: () => reelOf({ ...world, lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
+  story: () => reelOf({ ...world, legend: [...world.legend, ...crowd], lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
   world: () => reelOf(world),
   proxy: () => reelOf(watched),
   cron: () => reelOf(schedulers),
