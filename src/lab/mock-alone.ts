@@ -38,6 +38,7 @@ export async function standMock(name: MockName, wishes: MockWishes, voice: Voice
   voice.emit({ type: 'ready', mock: name, url: server.url })
   voice.answer(`mock ${name} on ${server.url}, its ledger at ${server.url}/ledger`)
   await untilTold(signal)
+  mock.close?.()
   await server.close(DRAIN_MS)
   voice.emit({ type: 'stopped', ok: true })
   return 0

@@ -47,6 +47,7 @@ export async function openPayments(plan: Plan, { scenario, toxics, createEngine 
       observe: () => Promise.resolve(),
       close() {
         silence()
+        for (const mock of Object.values(mocks)) mock.close?.()
         return body.close()
       },
       press(_key, nth) {

@@ -37,6 +37,8 @@ export interface Mock {
   lie(lie: Lie): void
   /** Forgets the lies not yet told; one being told runs its course. */
   heal(): void
+  /** Nothing happens any more: what was to come later does not come. Absent where nothing is. */
+  close?(): void
   /** From now on; null is the usual weather. Throws INVALID_WEATHER. Absent where a mock knows none. */
   weather?(weather: Weather | null): void
   /** For a mock that tells the world of what happened: from now on it does so through `send`; the answer ends that. */
@@ -128,13 +130,13 @@ export function answer(response: HttpResponse, waitMs?: number): Work {
   return { waitMs, finish: () => response }
 }
 
-/** A request as a route sees it: its query string ('' when there is none), and the last segment of its path. */
+/** A request as a route sees it: its query string ('' when there is none), and the segment of its path that stands for `*`, else its last. */
 export interface Asked extends HttpRequest {
   query: string
   last: string
 }
 
-/** Path (its last segment may be `*`), then method. */
+/** Path (its last segment, or the one before, may be `*`), then method. */
 export type Routes = Readonly<Record<string, Readonly<Record<string, (asked: Asked) => Work>>>>
 
 /** Characters of a request body; the mocks' requests are a few hundred. */
@@ -167,11 +169,13 @@ function begin(routes: Routes, request: HttpRequest): Work {
   const path = mark < 0 ? request.path : request.path.slice(0, mark)
   const slash = path.lastIndexOf('/') + 1
   const at = (route: string) => (Object.hasOwn(routes, route) ? routes[route] : undefined)
-  const methods = at(path) ?? at(`${path.slice(0, slash)}*`)
+  const [, folder, name, verb] = /^(.*\/)([^/]+)\/([^/]+)$/.exec(path) ?? []
+  const acted = at(`${folder}*/${verb}`)
+  const methods = at(path) ?? at(`${path.slice(0, slash)}*`) ?? acted
   if (!methods) return answer(problem(404, 'no_such_route', 'there is nothing at this path'))
   if (!Object.hasOwn(methods, request.method)) return answer(problem(405, 'wrong_method', 'this path does not take this method', {}, { allow: Object.keys(methods).join(', ') }))
   const query = mark < 0 ? '' : request.path.slice(mark + 1)
-  return methods[request.method]!({ ...request, query, last: path.slice(slash) })
+  return methods[request.method]!({ ...request, query, last: methods === acted ? name! : path.slice(slash) })
 }
 
 /** 400: the request itself is wrong; nothing was done or remembered. `why` never repeats what was sent, for it may hold a card number. */

@@ -11,6 +11,7 @@
  * An unknown outcome is resolved by look-up; not found counts only after the settle time; then the same bank key is sent again while the bank
  * still knows it; after that the door is closed by a void. Time alone decides nothing.
  */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../../clock.ts'
 import { within } from '../../clock.ts'
 import type { Log } from '../../events.ts'
@@ -127,6 +128,7 @@ export class PaymentEngine implements Engine {
   /** Recovers, notifies and tidies up until the signal aborts and what was begun has ended. Throws what `refuseDangerous` refuses. */
   async start(signal: AbortSignal): Promise<void> {
     refuseDangerous(this.settings)
+    setMaxListeners(0, signal) // each payment that waits listens to it, and `mostRunning` bounds them
     this.#stopping = signal
     this.#outbox.stopping = signal
     this.#refunds.stopping = signal
@@ -536,11 +538,14 @@ export class PaymentEngine implements Engine {
     const { deadlineMs, lookupBackoff } = this.settings
     const pass = await this.#hops.enter({ payment: payment.id, hop: 'bank', service: payment.acquirer, attempt: payment.attempts + 1, scope: payment.scope, priority: 'recovery' }, deadlineMs)
     if ('refused' in pass) return this.#wait(payment, Math.max(pass.retryMs, backoff(attempt, lookupBackoff, this.random)), `not sent again yet: ${pass.refused}`)
+    const budgeted = this.#hops.budgeted(payment.acquirer)
     try {
+      if (!budgeted.retry()) return this.#wait(payment, backoff(attempt, lookupBackoff, this.random), 'not sent again yet: too much is sent again already')
       const sent = await this.intend(payment, deadlineMs)
       const outcome = await pass.call(chargeRequest(sent, sent.bank_key, deadlineMs, sent.two_step === 0), deadlineMs, sent.bank_key)
       return await this.conclude(sent, this.meaning(sent, outcome))
     } finally {
+      budgeted.end()
       pass.leave()
     }
   }

@@ -16,7 +16,6 @@ import { AdaptiveTimeout } from '../policies/adaptive-timeout.ts'
 import type { Ambient, Pass as PolicyPass, PolicyEvent, Result } from '../policies/ambient.ts'
 import type { BreakerSnapshot } from '../policies/breaker.ts'
 import { Breaker } from '../policies/breaker.ts'
-import { Bulkhead } from '../policies/bulkhead.ts'
 import { ATTEMPT_HEADER } from '../policies/deadline.ts'
 import { profile } from '../policies/profile.ts'
 import type { BudgetedCall } from '../policies/retry-budget.ts'
@@ -24,6 +23,8 @@ import { RetryBudget } from '../policies/retry-budget.ts'
 import type { Store, Tx } from '../store/store.ts'
 import type { Gauge } from './metrics.ts'
 import type { Forced } from './operator.ts'
+import type { Place } from './room.ts'
+import { Room } from './room.ts'
 import type { PaymentSettings } from './settings.ts'
 import { SlowWatch } from './slow-watch.ts'
 
@@ -65,8 +66,10 @@ export interface HopsSetup {
 
 /** Breakers of one node: services times callers, where each caller has one. The one that was asked last stays. */
 const BREAKERS_KEPT = 1000
-/** Higher goes first when places are short. */
-const PRIORITY = { live: 'high', recovery: 'normal', queued: 'low' } as const
+/** Higher goes first when places are short; of each five, low ones leave one to the others. */
+const PRIORITY = { live: 'high', recovery: 'low', queued: 'low' } as const
+/** How much of what a call may take it may spend in a queue inside the service, before fewer are let in. */
+const TOLERATED_SHARE = 0.1
 /** Events of policies that are an event of the engine; those of each refused call are said as `hop.refused`. */
 const SAID = /^(breaker\.(opened|half_opened|closed|forced_open|disabled|observed_only|trip_observed)|bulkhead\.limit_changed|retry_budget\.emptied)$/
 
@@ -89,7 +92,7 @@ export class Hops {
   readonly #setup: HopsSetup
   readonly #ambient: Ambient
   readonly #breakers = new Map<string, Guarded>()
-  readonly #bulkheads = new Map<string, Bulkhead>()
+  readonly #rooms = new Map<string, Room>()
   readonly #budgets = new Map<string, RetryBudget>()
   readonly #watches = new Map<string, SlowWatch>()
   readonly #fraud: AdaptiveTimeout
@@ -115,17 +118,14 @@ export class Hops {
 
   /** Waits for a place for `waitMs` at most. */
   async enter(call: HopCall, waitMs: number): Promise<Pass | Refusal> {
-    const { clock, settings } = this.#setup
-    if (!settings.guarded) return this.#pass(call, undefined, undefined)
-    const bulkhead = this.#bulkhead(call)
-    const priority = PRIORITY[call.priority]
-    const now = clock.monotonic()
-    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, undefined, now))
-    if (typeof place === 'string') return this.#refuse(call, 'bulkhead', 'too many are under way', bulkhead.retryAfterMs)
+    if (!this.#setup.settings.guarded) return this.#pass(call, undefined, undefined)
+    const room = this.#room(call)
+    const place = await room.enter(PRIORITY[call.priority], waitMs)
+    if (!place) return this.#refuse(call, 'bulkhead', 'too many are under way', room.retryAfterMs)
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
     if (guarded && !leave) {
-      place.end('ignored', 0)
+      place.leave()
       const { breaker } = guarded
       return this.#refuse(call, 'breaker', `${call.service} is ${breaker.state === 'closed' ? 'coming back' : 'down'}`, breaker.retryAfterMs)
     }
@@ -169,9 +169,9 @@ export class Hops {
     const STATES: readonly string[] = ['closed', 'half-open', 'open', 'forced-open', 'disabled', 'metrics-only']
     return [
       { name: 'breaker_state', help: `state of a breaker: ${STATES.map((state, n) => `${n} ${state}`).join(', ')}`, series: each(this.#breakers, ({ breaker }) => STATES.indexOf(breaker.state)) },
-      { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.inFlight) },
-      { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#bulkheads, (bulkhead) => bulkhead.limit) },
-      { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#bulkheads, (bulkhead) => bulkhead.queued) },
+      { name: 'bulkhead_in_flight', help: 'calls that are under way', series: each(this.#rooms, (room) => room.inFlight) },
+      { name: 'bulkhead_limit', help: 'calls that may be under way', series: each(this.#rooms, (room) => room.limit) },
+      { name: 'bulkhead_waiting', help: 'calls that wait for a place', series: each(this.#rooms, (room) => room.waiting) },
       { name: 'retry_budget_in_flight', help: 'calls that are repeats', series: each(this.#budgets, (budget) => budget.retrying) },
     ]
   }
@@ -187,21 +187,29 @@ export class Hops {
     }
   }
 
-  #pass(call: HopCall, place: PolicyPass | undefined, leave: PolicyPass | undefined): Pass {
+  #pass(call: HopCall, place: Place | undefined, leave: PolicyPass | undefined): Pass {
     let over = false
-    const end = (result: Result, elapsedMs: number) => {
+    const once = (end: () => void) => {
       if (over) return
       over = true
-      place?.end(result, elapsedMs)
-      leave?.end(result, elapsedMs)
+      end()
     }
+    const ended = (result: Result, elapsedMs: number, timedOut: boolean) =>
+      once(() => {
+        place?.end(result, elapsedMs, timedOut)
+        leave?.end(result, elapsedMs)
+      })
     return {
-      call: (request, timeoutMs, bankKey) => this.#send(call, request, timeoutMs, bankKey, end),
-      leave: () => end('ignored', 0),
+      call: (request, timeoutMs, bankKey) => this.#send(call, request, timeoutMs, bankKey, ended),
+      leave: () =>
+        once(() => {
+          place?.leave()
+          leave?.end('ignored', 0)
+        }),
     }
   }
 
-  async #send(call: HopCall, request: HttpRequest, timeoutMs: number, bankKey: string | undefined, end: (result: Result, elapsedMs: number) => void): Promise<Outcome<HttpResponse>> {
+  async #send(call: HopCall, request: HttpRequest, timeoutMs: number, bankKey: string | undefined, ended: (result: Result, elapsedMs: number, timedOut: boolean) => void): Promise<Outcome<HttpResponse>> {
     const { clock, network, log } = this.#setup
     const { payment, hop, service, attempt } = call
     log.emit('hop.started', { payment, hop, service, attempt, timeoutMs: Math.floor(timeoutMs), bankKey: bankKey ?? null })
@@ -209,8 +217,8 @@ export class Hops {
     const outcome = await network.call(service, attempt > 1 ? { ...request, headers: { ...request.headers, [ATTEMPT_HEADER]: String(attempt) } } : request, { timeoutMs })
     const ms = clock.monotonic() - start
     const result = resultOf(outcome)
-    end(result, ms)
     const detail = outcome.kind === 'ok' ? '' : outcome.error.code
+    ended(result, ms, detail === 'TIMEOUT')
     log.emit('hop.ended', { payment, hop, service, attempt, outcome: outcome.kind, status: outcome.kind === 'ok' ? outcome.value.status : 0, detail, ms: Math.round(ms * 10) / 10 })
     if (hop === 'fraud' && result === 'ok') this.#fraud.succeeded(ms)
     else if (hop === 'fraud' && detail === 'TIMEOUT') this.#fraud.timedOut(timeoutMs)
@@ -232,23 +240,25 @@ export class Hops {
     const known = this.#breakers.get(name)
     if (known) return known
     const { settings } = this.#setup
-    const { windowMs, slowMs, ...rest } = settings.breaker
+    const { windowMs, windowCalls, slowMs, ...rest } = settings.breaker
     if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)
-    const breaker = new Breaker(this.#ambient, { ...rest, name, window: { ms: windowMs }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
+    const breaker = new Breaker(this.#ambient, { ...rest, name, window: windowCalls === undefined ? { ms: windowMs } : { calls: windowCalls }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
     const made: Guarded = { breaker, dirty: false, forced: null }
     this.#breakers.set(name, made)
     return made
   }
 
-  #bulkhead({ hop, service }: HopCall): Bulkhead {
-    const kind = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service
-    const known = this.#bulkheads.get(kind)
+  #room({ hop, service }: HopCall): Room {
+    const name = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service
+    const known = this.#rooms.get(name)
     if (known) return known
-    const { bulkhead, lookupParallel, notifyParallel } = this.#setup.settings
-    const { floor, ceiling, profile: rows, queue } = bulkhead
-    const limit = kind !== service ? lookupParallel : hop === 'notify' ? notifyParallel : { floor, ceiling: profile(rows, ceiling) }
-    const made = new Bulkhead(this.#ambient, { name: kind, limit, queue })
-    this.#bulkheads.set(kind, made)
+    const { bulkhead, lookupParallel, notifyParallel, deadlineMs, reserveMs, commitMs, fraudTimeoutMs } = this.#setup.settings
+    const { floor, ceiling, profile: rows, queue, waitMs } = bulkhead
+    const longestMs = hop === 'fraud' ? fraudTimeoutMs : deadlineMs - reserveMs - commitMs
+    const limit = name !== service ? lookupParallel : hop === 'notify' ? notifyParallel : { floor, ceiling: profile(rows, ceiling), toleratedMs: TOLERATED_SHARE * longestMs }
+    // Who looks up or notifies has time; a payer's is missing at the bank.
+    const made = new Room(this.#ambient, { name, limit, queue, waitMs: typeof limit === 'number' ? Number.POSITIVE_INFINITY : waitMs })
+    this.#rooms.set(name, made)
     return made
   }
 

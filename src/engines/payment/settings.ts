@@ -82,6 +82,8 @@ export interface PaymentSettings {
 export interface BreakerSettings {
   /** Time window, ms. */
   windowMs: number
+  /** In its place: so many of the last calls. */
+  windowCalls?: number
   /** Calls in the window below which it never opens. */
   minimumCalls: number
   /** Share of failures, 0..1, from which it opens. */
@@ -99,13 +101,14 @@ export interface BreakerSettings {
 
 /** Of the bulkhead before a bank. */
 export interface BulkheadSettings {
-  /** Calls at once: from rate and latency, within these. */
+  /** Calls at once: found from how the service answers, within these. */
   floor: number
   ceiling: number
   /** Ceilings by time of day; the first row that covers it counts. */
   profile: readonly ProfileRow[]
-  /** Calls that wait for a place. */
+  /** Calls that wait for a place, and for how long at most, ms: what is waited here is missing there. */
   queue: number
+  waitMs: number
 }
 
 export const DEFAULTS: PaymentSettings = {
@@ -144,7 +147,7 @@ export const DEFAULTS: PaymentSettings = {
   guarded: true,
   // A partial failure is the bulkhead's: the breaker is for a bank that is as good as gone (90 %), which is when it helps and does not starve.
   breaker: { windowMs: 10_000, minimumCalls: 20, failureRate: 0.9, slowMs: 4000, slowRate: 1, openMs: 5000, probes: 5, rampMs: 3000 },
-  bulkhead: { floor: 16, ceiling: 500, profile: [], queue: 200 },
+  bulkhead: { floor: 16, ceiling: 500, profile: [], queue: 200, waitMs: 100 },
   breakerScope: 'endpoint',
   bankEventSecret: '',
 }

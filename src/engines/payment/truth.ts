@@ -26,6 +26,8 @@ export class Truth {
   /** Charge requests that reached the bank. */
   requests = 0
   readonly #charges = new Map<string, Charge>()
+  /** Orders under which an amount was asked for, as `amount currency`: a storm has thousands of orders. */
+  readonly #byAmount = new Map<string, Set<OrderTruth>>()
   /** Which order a bank reference was seen to belong to. */
   readonly #references = new Map<string, string>()
 
@@ -33,7 +35,7 @@ export class Truth {
   on(event: Event): OrderTruth | undefined {
     switch (event.type) {
       case 'client.sent':
-        if (!event['changed']) this.#order(event['order']).asked.add(`${event['amount']} ${event['currency']}`)
+        if (!event['changed']) this.#ask(this.#order(event['order']), `${event['amount']} ${event['currency']}`)
         return undefined
       case 'client.told':
         if (event['payment']) this.#references.set(event['payment'], event['order'])
@@ -64,6 +66,13 @@ export class Truth {
     return this.orders.get(order)?.charges.filter((charge) => !charge.undone) ?? []
   }
 
+  #ask(order: OrderTruth, amount: string): void {
+    order.asked.add(amount)
+    let orders = this.#byAmount.get(amount)
+    if (!orders) this.#byAmount.set(amount, (orders = new Set()))
+    orders.add(order)
+  }
+
   #order(name: string): OrderTruth {
     let order = this.orders.get(name)
     if (!order) {
@@ -79,8 +88,8 @@ export class Truth {
     const named = this.orders.get(this.#references.get(reference) ?? reference)
     if (named) return named
     const amount = `${event['amount']} ${event['currency']}`
-    const byAmount = [...this.orders.values()].filter((order) => order.asked.has(amount))
-    if (byAmount.length === 1) return byAmount[0]
+    const byAmount = this.#byAmount.get(amount)
+    if (byAmount?.size === 1) return [...byAmount][0]
     return this.orders.size === 1 ? [...this.orders.values()][0] : undefined
   }
 }

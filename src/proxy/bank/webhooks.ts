@@ -96,7 +96,7 @@ export class Webhooks {
     }
     const early = lie?.kind === 'webhook_first'
     const first = this.#deliver(message, early ? 0 : lie?.kind === 'webhook_late' ? lie.ms : DELAY_MS, signal)
-    if (early) this.#first?.push(Promise.race([first, clock.sleep(lie.ms)]))
+    if (early) this.#first?.push(Promise.race([first, clock.sleep(lie.ms, signal)]))
     if (lie?.kind === 'webhook_twice') void this.#deliver(message, DELAY_MS, signal)
     const held = this.#heldBack.splice(0)
     if (held.length > 0) void first.then(() => held.forEach((release) => release()))

@@ -25,17 +25,20 @@
  * | is older than the key's lifetime  | executed: the money moves again                  | executed |
  *
  * That is the dialect `stripe-v1`; how the other providers differ stands in ../bank/dialects.ts.
+ * A request with `Authorization: Bearer sk_...` is for the bank's other face, which is Stripe's: see ../bank/stripe.ts.
  * Problems carry their word in `code`. Nothing keeps more of a card number than its last four digits and, for a key's lifetime, a digest.
  */
+import type { Cancel } from '../../clock.ts'
 import { ResilError } from '../../errors.ts'
 import type { Log } from '../../events.ts'
 import { connectionCut, json, parseJson, problem } from '../../network.ts'
-import type { HttpRequest, HttpResponse } from '../../network.ts'
+import type { HttpRequest, HttpResponse, Service } from '../../network.ts'
 import { dialects } from '../bank/dialects.ts'
 import type { KeyRecord } from '../bank/keys.ts'
 import { inUse, Keys } from '../bank/keys.ts'
 import type { Charge, ChargeAsked, Happening, Refund, Refusal, Void } from '../bank/ledger.ts'
 import { declines, Ledger } from '../bank/ledger.ts'
+import { isStripes, StripeFace } from '../bank/stripe.ts'
 import type { Message } from '../bank/webhooks.ts'
 import { WEBHOOK_SECRET, Webhooks } from '../bank/webhooks.ts'
 import { answer, GARBAGE, internalError, isAmountMinor, isCard, isCurrency, isText, ledgerFull, LEDGER_LIMIT, LieSchedule, malformed, objectOf, serve } from '../mock.ts'
@@ -121,10 +124,30 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
   const ledgerLimit = options.ledgerLimit ?? LEDGER_LIMIT
   const schedule = new LieSchedule('bank', lies, log)
   const webhooks = new Webhooks({ clock, ids: setup.random.fork('webhooks'), log, schedule, secret: WEBHOOK_SECRET })
-  const ledger = new Ledger({ clock, ids: setup.random.fork('ids'), log, tell: (what, made) => webhooks.tell((id) => messageOf(id, name, what, made, clock.now())) })
+  const ledger = new Ledger({ clock, ids: setup.random.fork('ids'), log, tell })
   /** Requests with an effect so far; bounds ledger and keys. */
   let taken = 0
   const keys = new Keys({ dialect, clock, log, schedule, takeSlot })
+
+  function tell(what: Happening, made: Charge | Refund): void {
+    stripe.told(made)
+    webhooks.tell((id) => stripe.event(id, what, made) ?? messageOf(id, name, what, made, clock.now()))
+  }
+
+  /** What comes after its answer. */
+  const coming = new Set<Cancel>()
+  function later(ms: number, run: () => void): void {
+    const cancel = clock.after(ms, () => {
+      coming.delete(cancel)
+      run()
+    })
+    coming.add(cancel)
+  }
+
+  function close(): void {
+    for (const cancel of coming) cancel()
+    coming.clear()
+  }
 
   function takeSlot(): Work | undefined {
     if (taken >= ledgerLimit) return answer(ledgerFull(ledgerLimit))
@@ -215,7 +238,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'void_then_reset':
         return { finish: () => (apply(), cut()), fail: internalError }
       case 'delayed_void':
-        clock.after(lie.ms, () => void apply())
+        later(lie.ms, () => void apply())
         return answer(gatewayTimeout(), 0)
       default:
         return { finish: apply, fail: internalError }
@@ -243,13 +266,13 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'delayed_apply':
       case 'delayed_capture':
       case 'delayed_refund':
-        clock.after(lie.ms, () => void keys.keep(record, apply()))
+        later(lie.ms, () => void keys.keep(record, apply()))
         return answer(gatewayTimeout(), 0)
       case 'original_after':
-        clock.after(lie.ms, late)
+        later(lie.ms, late)
         return answer(keys.free(record, gatewayTimeout()), 0)
       case 'in_progress':
-        clock.after(lie.ms, () => void keys.keep(record, apply()))
+        later(lie.ms, () => void keys.keep(record, apply()))
         return answer(inUse(), 0)
       case 'late_answer':
         return { waitMs: lie.ms, finish: () => keys.keep(record, apply()) }
@@ -258,7 +281,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
       case 'wrong_currency':
         return { finish: () => keys.keep(record, altered(apply(), (body) => ({ currency: body['currency'] === 'EUR' ? 'USD' : 'EUR' }))) }
       case 'wrong_reference':
-        return { finish: () => keys.keep(record, altered(apply(), (body) => ({ reference: `${String(body['reference'])}-other` }))) }
+        return { finish: () => keys.keep(record, altered(apply(), (body) => ('reference' in body ? { reference: `${String(body['reference'])}-other` } : { id: `${String(body['id'])}0` }))) }
       case 'failed_body':
         return { finish: () => (apply(), keys.keep(record, json(200, { status: 'failed', code: 'NR', message: 'no response' }))) }
       case 'garbage':
@@ -270,7 +293,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
 
   function lookUp(asked: Asked): Work {
     const query = new URLSearchParams(asked.query)
-    if (query.has('since') && dialect!.looksUp) return list(query)
+    if (query.has('since')) return query.has('key') || query.has('reference') ? malformed('list by time, or look up by key or by reference') : list(query)
     return lookUpBy(query, 'reference', 'charges', (key) => keys.find(key)?.charges, (reference) => ledger.withReference(reference))
   }
 
@@ -296,6 +319,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     const after = query.get('after')
     if (after !== null && !ledger.find(after)) return answer(noSuchCharge())
     log.emit('bank.received', { ask: 'list', key: null, reference: null, amount: null, currency: null })
+    if (!dialect!.looksUp) return answer(noLookups())
     let more = false
     return search('time', `${sinceMs}..${untilMs}`, (found) => json(200, { charges: found, has_more: more }), () => {
       const page = ledger.page({ sinceMs, untilMs, after, limit })
@@ -322,7 +346,7 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
   }
 
   /** Looks when the latency has passed: a look-up that crosses a charge sees it. */
-  function search<T extends Charge | Refund>(by: 'key' | 'reference' | 'charge' | 'id' | 'time', value: string, respond: (found: readonly T[]) => HttpResponse, find: () => readonly T[]): Work {
+  function search<T extends { at: number }>(by: 'key' | 'reference' | 'charge' | 'id' | 'time', value: string, respond: (found: readonly T[]) => HttpResponse, find: () => readonly T[]): Work {
     return { finish: () => {
       let found = find()
       // They lie in the order of their making, so the last one is the youngest.
@@ -346,8 +370,11 @@ export function bank(setup: MockSetup, options: BankOptions = {}): Bank {
     '/ledger': { GET: () => answer(json(200, books()), 0) },
   }
   const slots = new Slots('bank', clock, log)
-  const handle = serve(setup, telling(routes, webhooks), slots)
-  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), weather: (weather) => slots.change(weather), webhooks: (send) => webhooks.bind(send) }
+  const own = serve(setup, telling(routes, webhooks), slots)
+  const stripe = new StripeFace({ clock, ids: setup.random.fork('stripe'), log, ledger, keys, schedule, spoilt, search: dialect.looksUp ? search : () => answer(noLookups()) })
+  const stripes = serve({ ...setup, random: setup.random.fork('stripe') }, telling(stripe.routes, webhooks), slots)
+  const handle: Service = async (request) => (isStripes(request) ? stripe.answer(request, await stripes(request)) : own(request))
+  return { name, handle, ledger: books(), lie: (lie) => schedule.add(lie), heal: () => schedule.clear(), close, weather: (weather) => slots.change(weather), webhooks: (send) => webhooks.bind(send) }
 }
 
 /** The routes, with answers that wait for a webhook that must come first. */

@@ -138,6 +138,18 @@ describe('U11 original_after', () => {
   })
 })
 
+test('a bank that is closed does nothing more: what was to come later does not', async () => {
+  const { bank, clock, charge, tell, run, of } = openBank()
+  await run(async () => {
+    tell('original_after', { ms: 600_000 })
+    tell('delayed_apply', { ms: 600_000 })
+    for (const key of ['a', 'b']) expect((await charge(key)).status).toBe(504)
+    bank.close!()
+    await clock.sleep(1_000_000)
+    expect(of('bank.charged')).toEqual([])
+  })
+})
+
 test.each([
   ['wrong_currency', { currency: 'EUR' }],
   ['wrong_reference', { reference: 'order-1-other' }],

@@ -88,6 +88,16 @@ describe('in two steps', () => {
   })
 })
 
+test('an authorisation that is captured at the moment of its end is too late', async () => {
+  const { clock, authorise, capture, run } = openBank()
+  await run(async () => {
+    const { id, at } = read(await authorise())
+    await clock.sleep(at + AUTHORISATION_MS - 100 - clock.now())
+    expect(read(await capture(id))).toMatchObject({ code: 'not_capturable' })
+    expect(clock.now() - at).toBe(AUTHORISATION_MS)
+  })
+})
+
 describe('refunds', () => {
   test('are found by key, by charge and by id', async () => {
     const { charge, refund, findRefunds, send, run } = openBank()
@@ -135,6 +145,7 @@ describe('the listing', () => {
       }
       expect(seen.map((made) => made['status'])).toEqual(['succeeded', 'succeeded', 'succeeded', 'voided', 'succeeded', 'declined', 'authorised'])
       expect(seen[0]).toMatchObject({ refunded: 900 })
+      expect(read(await find(`since=${since}&limit=7`))).toMatchObject({ has_more: false })
       expect(new Set(seen.map((made) => made['id'])).size).toBe(7)
     })
   })
@@ -152,7 +163,7 @@ describe('the listing', () => {
     })
   })
 
-  test.each(['since=', 'since=yesterday', 'since=-1', 'since=5&until=4', 'since=0&limit=0', 'since=0&limit=101', 'since=0&limit=1.5'])('%s is refused', async (query) => {
+  test.each(['since=', 'since=yesterday', 'since=-1', 'since=5&until=4', 'since=0&key=a', 'since=0&reference=order-1&key=a', 'since=0&limit=0', 'since=0&limit=101', 'since=0&limit=1.5'])('%s is refused', async (query) => {
     const { find, run } = openBank()
     expect((await run(() => find(query))).status).toBe(400)
   })

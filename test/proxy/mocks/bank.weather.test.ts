@@ -147,6 +147,7 @@ describe('the most that can be paid in time', () => {
     ['whoever comes later is served by a work that is free later', { arrivals: [0, 4], slots: 1, fateOf: fates([bad(5), ok(3)]), deadlineMs: 5 }, 1],
     ['a second call is worth something only where it is allowed', { arrivals: [0], slots: 1, fateOf: fates([bad(0), ok(1)]), deadlineMs: 5 }, 0],
     ['allowed', { arrivals: [0], slots: 1, fateOf: fates([bad(0), ok(1)]), deadlineMs: 5, callsPerPayment: 2 }, 1],
+    ['calls of payments that are yet to come cannot be made for those that were', { arrivals: [0, 10], slots: 1, fateOf: fates([bad(0), bad(0), ok(1), ok(1)]), deadlineMs: 5, callsPerPayment: 2 }, 1],
   ])('%s', (_, storm, most) => {
     expect(mostInTime(storm)).toBe(most)
   })
