@@ -58,16 +58,22 @@ export function lately(of: Tally, now: number): number {
   return sum
 }
 
-/** The course of the run in `cells` from `from` to `to` ms, each as a rate per second. */
-export function courseOf(of: Tally, { from, to, cells }: { from: number; to: number; cells: number }): number[] {
+/**
+ * The course of the run in `cells` from `from` to `to` ms, each as a rate per second. The cell in which `now` is has the rate so far once half of it is over,
+ * and none before: of a moment there is no rate.
+ */
+export function courseOf(of: Tally, { from, to, cells }: { from: number; to: number; cells: number }, now = Number.POSITIVE_INFINITY): number[] {
   const cellMs = (to - from) / cells
   return Array.from({ length: cells }, (_, cell) => {
-    const [begin, end] = [from + cell * cellMs, from + (cell + 1) * cellMs]
+    const begin = from + cell * cellMs
+    const end = Math.min(begin + cellMs, now)
+    if (end - begin < cellMs / 2) return 0
     let sum = 0
     for (let n = Math.max(0, Math.floor(begin / of.bucketMs)); n < of.course.length && n * of.bucketMs < end; n++) {
-      const covered = Math.min(end, (n + 1) * of.bucketMs) - Math.max(begin, n * of.bucketMs)
-      sum += of.course[n]! * (covered / of.bucketMs)
+      const bucketEnd = Math.max(n * of.bucketMs + 1, Math.min((n + 1) * of.bucketMs, now))
+      const covered = Math.min(end, bucketEnd) - Math.max(begin, n * of.bucketMs)
+      sum += of.course[n]! * (covered / (bucketEnd - n * of.bucketMs))
     }
-    return sum / (cellMs / 1000)
+    return sum / ((end - begin) / 1000)
   })
 }

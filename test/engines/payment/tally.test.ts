@@ -35,6 +35,13 @@ test('a course has the rate of each cell, however the cells are cut', () => {
   for (const one of fine) expect(one).toBeGreaterThan(5)
 })
 
+test('the cell under way has the rate so far, from its half on', () => {
+  const of = every(10, 0, 10_600)
+  const scale = { from: 0, to: 20_000, cells: 20 }
+  expect(courseOf(of, scale, 10_600).map(Math.round)).toEqual([...new Array(11).fill(100), ...new Array(9).fill(0)])
+  expect(courseOf(of, scale, 10_400)[10]).toBe(0)
+})
+
 test('a run of any length has its course, in buckets of which there are never more than 256', () => {
   const of = tally()
   for (let t = 0; t < 86_400_000; t += 60_000) count(of, t)

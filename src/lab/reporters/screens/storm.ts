@@ -69,7 +69,7 @@ function customers(view: PaymentView, { columns, now }: Frame, inFull: boolean):
     ...WORDS.map((word) => ({ label: SAID[word], now: of.now[word], tally: of.came[word], look: LOOK_OF[word] })),
     { label: `slow, > ${length(of.deadlineMs / 2)}`, now: of.slow.all, tally: of.slow, look: 'doubt' },
   ]
-  const courses = rows.map(({ tally }) => courseOf(tally, scale))
+  const courses = rows.map(({ tally }) => courseOf(tally, scale, now))
   // A queue that is turned away all at once is an outlier: it may not press all other bars flat.
   const highest = Math.max(0, ...courses.flat())
   const most = Math.min(highest, OUTLIER * Math.max(1, ...courses[0]!))
