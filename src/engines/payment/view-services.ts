@@ -203,6 +203,11 @@ export function trafficOf({ told, seen, breakers }: ServiceLine): Traffic {
   return told.ended.all > 0 || told.inFlight.size > 0 || breakers.size > 0 ? told : seen
 }
 
+/** Whether anything stands before the services: an engine without breakers says nothing of them, and neither does a breaker that never moved. */
+export function areGuarded(services: Map<string, ServiceLine>): boolean {
+  return [...services.values()].some(({ limits, breakers, turnedAway }) => limits.size + breakers.size + turnedAway.bulkhead.all + turnedAway.breaker.all > 0)
+}
+
 export function total(of: Map<string, number>): number {
   let sum = 0
   for (const n of of.values()) sum += n

@@ -5,7 +5,7 @@
 import type { Spending, Word } from '../../../engines/payment/view-customers.ts'
 import { inDoubt, SAID, spent, waiting, WORDS } from '../../../engines/payment/view-customers.ts'
 import type { BreakerLine, ServiceLine } from '../../../engines/payment/view-services.ts'
-import { latency, total, trafficOf, usualMs, worstBreaker } from '../../../engines/payment/view-services.ts'
+import { areGuarded, latency, total, trafficOf, usualMs, worstBreaker } from '../../../engines/payment/view-services.ts'
 import type { Tally } from '../../../engines/payment/tally.ts'
 import { courseOf, lately, LATELY_S, rate, tally } from '../../../engines/payment/tally.ts'
 import type { PaymentView } from '../../../engines/payment/view.ts'
@@ -159,7 +159,7 @@ function serviceLines(view: PaymentView, service: ServiceLine, { columns, now }:
   const slower = takes && usual && takes.medianMs >= SLOWER * usual ? takes.medianMs / usual : null
   const [calls, ill] = [lately(traffic.ended, now), lately(traffic.ill, now)]
   const away = rate(service.turnedAway.bulkhead, now) + rate(service.turnedAway.breaker, now)
-  const [word, look] = traffic === service.told ? stateOf(breaker) : ['-', 'quiet' as Look]
+  const [word, look] = traffic === service.told && areGuarded(view.services) ? stateOf(breaker) : ['-', 'quiet' as Look]
   const right = (text: string, name: Column, as: Look) => span(cell(text, COLUMNS[name], 'right'), as)
   const cells: Record<Column, { text: Line; words: string }> = {
     breaker: { text: [span(cell(word, COLUMNS.breaker), look)], words: '' },

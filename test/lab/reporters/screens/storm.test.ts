@@ -122,6 +122,12 @@ describe('a storm', () => {
     expect(text).toContain('asked')
   })
 
+  test('a service without a breaker is not said to have a closed one', () => {
+    const bare = until(whole, 15_000).filter(({ type }) => type !== 'bulkhead.limit_changed')
+    expect(screen(reelOf(bare), 100, 60)).toMatch(/^ {3}bank +- +\d+ +\d+ ms/m)
+    expect(screen(1000, 100, 60)).toMatch(/^ {3}bank +closed +\d+ of 180 /m)
+  })
+
   test('few customers have their own screens', () => {
     expect(screen(reelOf(crowd(3, 0)), 100)).toContain(' told ')
     expect(screen(reelOf(crowd(20, 0)), 100)).toContain(' payments ')
