@@ -67,7 +67,7 @@ async function captureRun(columns) {
 }
 
 /** Of the run, from the beginning of a storm until its waves have reached everybody, s. */
-const IN_STORM_S = 20
+const IN_STORM_S = 9
 
 /** Where the clock of the run stands on the screen, s. @param {string} text */
 function clockOf(text) {
@@ -156,6 +156,6 @@ const WIDTHS = [60, 100, 160]
 const only = process.argv[2]
 const wants = (/** @type {string} */ what) => only === undefined || only === what
 if (wants('run')) for (const columns of WIDTHS) await captureRun(columns)
-if (wants('storm')) for (const columns of WIDTHS) await captureStorm(columns)
+if (wants('storm')) await Promise.all(WIDTHS.map(captureStorm))
 if (wants('watch')) await captureWatch(WIDTHS)
 console.log(readdirSync(target).join('\n'))

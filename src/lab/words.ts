@@ -17,14 +17,19 @@ function reasonOf({ why, calls, failures, slow }: Fields): string {
   return why === 'probes' ? 'the calls that tried failed too' : why === 'restored' ? 'an earlier life left it so' : String(why ?? 'by itself')
 }
 
+/** More places than this never fill: they are not worth a word. */
+const ENDLESS_SLOTS = 10_000
+
 function weatherOf({ slots, latency, failing, failsAtOnce, failsAfterMs }: Fields): string {
-  const takes = latency ? `half take ${span(Number(latency.p50))} or less, one of a hundred ${span(Number(latency.p99))} or more` : ''
-  const fails = failing > 0 ? `${percent(failing, 1)} fail${failsAtOnce < 1 ? `, ${percent(1 - failsAtOnce, 1)} of these after ${span(Number(failsAfterMs))}` : ''}` : ''
-  return ['a storm', `${slots} works at once`, takes, fails].filter((part) => part !== '').join('; ')
+  const share = Number(failing ?? 0)
+  const late = failsAtOnce < 1 ? (failsAtOnce > 0 ? `, ${percent(1 - failsAtOnce, 1)} of these only after ${span(Number(failsAfterMs))}` : ` after ${span(Number(failsAfterMs))}`) : ''
+  const fails = share > 0 ? `${percent(share, 1)} fail${late}` : ''
+  const takes = latency && share < 1 ? `half take up to ${span(Number(latency.p50))}, 1 % over ${span(Number(latency.p99))}` : ''
+  return [fails, takes, slots < ENDLESS_SLOTS ? `${slots} at once` : ''].filter((part) => part !== '').join('; ')
 }
 
 const SENTENCES: Record<string, Say> = {
-  'weather.changed': ({ mock, weather }) => [mock, weather ? weatherOf(weather) : 'the storm is over', 'fault'],
+  'weather.changed': ({ mock, weather }) => [mock, weather ? `its weather: ${weatherOf(weather)}` : 'its weather is as usual again', 'fault'],
   'bank.authorised': (event) => ['bank', `HOLDS ${money(event['amount'], String(event['currency'] ?? ''))}, ${event['charge']}, key ${event['key']}`],
   'bank.expired': ({ charge }) => ['bank', `holds ${charge} no longer: nobody captured it`],
   'breaker.opened': (event) => [event['service'], `breaker OPENS: ${reasonOf(event)}${again(event['retryAfterMs'])}`, 'doubt'],

@@ -50,8 +50,10 @@ test.each([
   ['hop.refused', { payment: 'p', hop: 'bank', service: 'bank', by: 'breaker', retryMs: 1200 }, 'engine: bank is not asked: the breaker of bank turns it away; asks again in 1.2 s'],
   ['retry_budget.emptied', { service: 'bank', inFlight: 50, retrying: 5 }, 'bank: no retry any more: 5 of 50 calls under way are repeats'],
   ['refund.moved', { payment: 'p', refund: 'ref_1', from: 'sent', to: 'unknown', amount: 1, why: 'TIMEOUT' }, 'engine: ref_1 is unknown, was sent (TIMEOUT)'],
-  ['weather.changed', { mock: 'bank', weather: { slots: 120, queue: 1, latency: { p50: 1200, p99: 10_000 }, failing: 0.5, failsAtOnce: 0.5, failsAfterMs: 10_000, seed: 1 } }, 'bank: a storm; 120 works at once; half take 1.2 s or less, one of a hundred 10.0 s or more; 50 % fail, 50 % of these after 10.0 s'],
-  ['weather.changed', { mock: 'bank', weather: null }, 'bank: the storm is over'],
+  ['weather.changed', { mock: 'bank', weather: { slots: 120, queue: 1, latency: { p50: 1200, p99: 10_000 }, failing: 0.5, failsAtOnce: 0.5, failsAfterMs: 10_000, seed: 1 } }, 'bank: its weather: 50 % fail, 50 % of these only after 10.0 s; half take up to 1.2 s, 1 % over 10.0 s; 120 at once'],
+  ['weather.changed', { mock: 'bank', weather: null }, 'bank: its weather is as usual again'],
+  ['weather.changed', { mock: 'fraud', weather: { slots: 100_000, queue: 0, latency: { p50: 40, p99: 200 }, failing: 1, failsAtOnce: 0, failsAfterMs: 60_000, seed: 1 } }, 'fraud: its weather: 100 % fail after 1 m 00 s'],
+  ['weather.changed', { mock: 'bank', weather: { slots: 100_000, queue: 0, latency: { p50: 300, p99: 1200 }, failing: 0, failsAtOnce: 1, failsAfterMs: 0, seed: 1 } }, 'bank: its weather: half take up to 300 ms, 1 % over 1.2 s'],
   ['bank.authorised', { charge: 'ch_1', key: 'k', amount: 9900, currency: 'USD' }, 'bank: HOLDS $99.00, ch_1, key k'],
 ])('in words: %s %j', (type, fields, expected) => {
   const [event] = record((say) => say(0, 'engine', type, fields))

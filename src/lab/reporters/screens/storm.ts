@@ -25,7 +25,7 @@ const DIFFERENCES_SHOWN = 3
 /** Faults that have a row of their own. */
 const FAULTS_SHOWN = 6
 /** Cells for the name of one: where the link's does not fit too, it is left out. */
-const FAULT_CELLS = LABEL - 5
+const FAULT_CELLS = LABEL - 3
 /** A bar is full from this many times the most that asked at once. */
 const OUTLIER = 1.5
 /** Least cells of a course that says anything. */
@@ -96,7 +96,7 @@ function faultRows(view: PaymentView, scale: Scale, now: number): Line[] {
       if (one > 0) lane.mark(scale.from + (at + 0.5) * cellMs, '×', 'fault')
     })
     const words = name.replace(/_(up|down)stream$/, '').replaceAll('_', ' ').replace(': ', ' ')
-    return labelled(`  × ${words.length > FAULT_CELLS ? words.slice(words.indexOf(' ') + 1) : words}`, [span(cell(of ? number(of.all) : '', NOW, 'right'), 'fault'), span(`${cell(of ? `${rate(of, now).toFixed(1)}/s` : '', RATE, 'right')}  `, 'quiet'), ...lane.spans()], 'fault')
+    return labelled(`× ${words.length > FAULT_CELLS ? words.slice(words.indexOf(' ') + 1) : words}`, [span(cell(of ? number(of.all) : '', NOW, 'right'), 'fault'), span(`${cell(of ? `${rate(of, now).toFixed(1)}/s` : '', RATE, 'right')}  `, 'quiet'), ...lane.spans()], 'fault')
   })
 }
 

@@ -53,8 +53,8 @@ describe('a storm', () => {
     const second = (line: string, glyph: RegExp) => (line.slice(36).search(glyph) / 61) * 50
     // Ill from 20 to 40 s, of a scale of 50 s.
     expect(second(row('   try later'), /[▁-█]/)).toBeCloseTo(20, -0.5)
-    expect(second(row('   × bank slow'), /[×─]/)).toBeCloseTo(20, -0.5)
-    expect(row('   × bank slow')).toMatch(/×─?$/)
+    expect(second(row(' × bank slow'), /[×─]/)).toBeCloseTo(20, -0.5)
+    expect(row(' × bank slow')).toMatch(/×─?$/)
   })
 
   test('each service has its own line: breaker, places, what it takes and usually takes', () => {
