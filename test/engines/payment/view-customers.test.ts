@@ -144,6 +144,20 @@ describe('of a whole storm', () => {
     expect([...small.differing.keys()]).toEqual(['order-2500'])
   })
 
+  test('an event costs a few microseconds, and as much among many orders as among few', () => {
+    const took = new Float64Array(whole.length)
+    const view = empty()
+    whole.forEach((event, n) => {
+      const begun = performance.now()
+      fold(view, event)
+      took[n] = (performance.now() - begun) * 1000
+    })
+    const median = (from: number, to: number) => took.slice(from, to).toSorted()[(to - from) >> 1]!
+    // Ten times what it takes on an idle machine: this is about scans of all orders, which cost hundreds.
+    expect(median(0, whole.length)).toBeLessThan(30)
+    expect(median(whole.length - 20_000, whole.length)).toBeLessThan(10 * Math.max(1, median(10_000, 30_000)))
+  })
+
   test('what is kept is bounded', () => {
     const { ways, spendings, unknown } = folded.customers
     expect(ways.size).toBe(0)

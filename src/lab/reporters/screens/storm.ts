@@ -241,7 +241,7 @@ const PARTS: readonly { name: string; glyph: string; look: Look; ms(of: Spending
   { name: 'fraud', glyph: '▒', look: 'plain', ms: ({ fraudMs }) => fraudMs },
   { name: 'waiting', glyph: '░', look: 'wait', ms: ({ waitingMs }) => waitingMs },
   { name: 'bank', glyph: '█', look: 'work', ms: ({ bankMs }) => bankMs },
-  { name: 'else', glyph: '▓', look: 'quiet', ms: ({ fraudMs, waitingMs, bankMs, spentMs }) => Math.max(0, spentMs - fraudMs - waitingMs - bankMs) },
+  { name: 'other', glyph: '▓', look: 'quiet', ms: ({ fraudMs, waitingMs, bankMs, spentMs }) => Math.max(0, spentMs - fraudMs - waitingMs - bankMs) },
 ]
 /** Cells of the bar. */
 const BAR = 40

@@ -72,7 +72,7 @@ describe('a storm', () => {
 
   test('the deadline is a bar: fraud, waiting, bank, and what is kept back', () => {
     const text = flat(screen(35_000, 100, 60))
-    expect(text).toMatch(/deadline ▒?░+█+▓?·*│·* \d\.\d\d of 5\.00 s ▒ fraud 0\.04 ░ waiting 0\.90 █ bank 3\.\d\d ▓ else 0\.0\d │ kept back 0\.60 longest 4\.5\d/)
+    expect(text).toMatch(/deadline ▒?░+█+▓?·*│·* \d\.\d\d of 5\.00 s ▒ fraud 0\.04 ░ waiting 0\.90 █ bank 3\.\d\d ▓ other 0\.0\d │ kept back 0\.60 longest 4\.5\d/)
   })
 
   test('doubts are counted until each is resolved', () => {
