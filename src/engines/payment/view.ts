@@ -336,12 +336,20 @@ export function fold(view: PaymentView, raw: Event): PaymentView {
   view.t = Math.max(view.t, event.t)
   view.counts.events++
   keep(view.events, event, EVENTS_KEPT)
-  if (MOMENTS.has(event.type)) keep(view.moments, event, MOMENTS_KEPT)
+  if (MOMENTS.has(event.type) && !isRepeated(view, event)) keep(view.moments, event, MOMENTS_KEPT)
   if (Object.hasOwn(FOLDS, event.type)) FOLDS[event.type]!(view, event)
   foldCustomers(view.customers, event)
   foldService(view.services, event)
   return view
 }
+
+/** Whether the same was said of the same service just now: a warning that comes back every second would push all other moments out. */
+function isRepeated({ moments }: PaymentView, { type, service, t }: Event): boolean {
+  return NAGGING.has(type) && moments.some((one) => one.type === type && one['service'] === service && one.t > t - NAG_MS)
+}
+const NAGGING = new Set(['dependency.warned', 'retry_budget.emptied'])
+/** How long a warning holds, ms. */
+const NAG_MS = 10_000
 
 /** Whether an event of that type changes the run for all customers. */
 export const isMoment = (type: string) => MOMENTS.has(type)

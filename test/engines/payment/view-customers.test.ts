@@ -158,6 +158,14 @@ describe('of a whole storm', () => {
     expect(median(whole.length - 20_000, whole.length)).toBeLessThan(10 * Math.max(1, median(10_000, 30_000)))
   })
 
+  test('a warning that comes back every second is one moment in ten seconds', () => {
+    const view = record((say) => {
+      for (let n = 0; n < 20; n++) for (const service of ['bank', 'bank-2']) say(n * 1000, 'engine', 'retry_budget.emptied', { service, inFlight: 10, retrying: 3 })
+    }).reduce(fold, empty())
+    expect(view.moments.map(({ t, service }) => [t, service])).toEqual([[0, 'bank'], [0, 'bank-2'], [10_000, 'bank'], [10_000, 'bank-2']])
+    expect(view.services.get('bank')!.emptied!.times).toBe(20)
+  })
+
   test('what is kept is bounded', () => {
     const { ways, spendings, unknown } = folded.customers
     expect(ways.size).toBe(0)
