@@ -176,7 +176,7 @@ function serviceLines(view: PaymentView, service: ServiceLine, { columns, now }:
     ...hidden.filter((words) => words !== '').map((words): Line => [span(words)]),
     ...breakerWords(service, breaker, now),
     ...(slower ? [[span(`${slower.toFixed(1)} times its usual`, 'doubt')]] : []),
-    ...(service.service === 'bank' && view.customers.waiting > 0 ? [[span(`${number(view.customers.waiting)} payments wait for a place`, 'doubt')]] : []),
+    ...(service.service === 'bank' && view.customers.waiting > 0 ? [[span(view.customers.waiting === 1 ? '1 payment waits for a place' : `${number(view.customers.waiting)} payments wait for a place`, 'doubt')]] : []),
     ...(service.warning ? [[span(`early warning at ${stamp(service.warning.t)}: ${length(service.warning.recentMs)}, usually ${length(service.warning.usualMs)}`, 'fault')]] : []),
   ]
   const told = inFull ? notes : breaker && breaker.state !== 'closed' ? breakerWords(service, breaker, now) : []
