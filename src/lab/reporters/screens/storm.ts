@@ -48,6 +48,7 @@ export function stormLines(view: PaymentView, frame: Frame): Line[] {
           blank(),
           { rank: 7, lines: deadline(view, columns) },
           { rank: 6, lines: doubts(view, frame) },
+          { rank: 7, lines: receipts(view, columns) },
           { rank: 8, lines: retries(view, columns) },
           { rank: 8, lines: faults(view, frame) },
         ]
@@ -287,6 +288,16 @@ function doubts(view: PaymentView, { columns, now }: Frame): Line[] {
     ...(lookups > 0 ? [[span(`${number(lookups)} ${lookups === 1 ? 'look-up' : 'look-ups'} under way`, 'quiet')]] : []),
   ]
   return labelledFlow('in doubt', items, columns)
+}
+
+/** What the customers hear afterwards: it may be late, and has no part in how they were answered. */
+function receipts(view: PaymentView, columns: number): Line[] {
+  const { received, duplicates } = view.notifications
+  const paid = view.fates.charged + view.fates.twice
+  if (received + paid === 0) return []
+  const items: Line[] = [[span(`${number(received)} delivered`)], [span(received < paid ? `${number(paid - received)} to come` : 'none to come', received < paid ? 'doubt' : 'good')]]
+  if (duplicates > 0) items.push([span(`${number(duplicates)} came again`, 'quiet')])
+  return labelledFlow('receipts', items, columns)
 }
 
 function retries(view: PaymentView, columns: number): Line[] {

@@ -84,6 +84,14 @@ describe('a storm', () => {
     expect(flat(screen(80_000, 100, 60))).toContain('0 calls made again the bank was asked 0.83 times a payment the budget for bank ran dry once, last at 00:31.000 (5 of 50 were repeats)')
   })
 
+  test('receipts that are still owed are told, and have no part in how customers were answered', () => {
+    expect(flat(screen(80_000, 100, 60))).toContain('receipts 0 delivered 5,000 to come')
+    const reel = reelOf([...until(whole, 20_000), ...record((say) => {
+      for (let n = 0; n < 30; n++) say(20_000, 'mock', 'notification.received', { id: `evt_${n}`, payment: `pay_${n}`, what: 'payment.succeeded', duplicate: n >= 28 })
+    })])
+    expect(flat(screen(reel, 100, 60))).toMatch(/receipts 28 delivered [\d,]+ to come 2 came again/)
+  })
+
   test('what changed for all is told as events, not what happened to one', () => {
     const text = screen(42_000, 130, 60)
     expect(text).toContain('breaker OPENS: 110 of 120 calls failed (92 %); asks again in 5.0 s')
