@@ -518,7 +518,8 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     const hop = view.payments.get(reference)?.hops.findLast((line) => line.hop === 'fraud')
     if (hop) hop.learnt = decision
   },
-  'notification.received': (view, { duplicate, payment }) => {
+  'notification.received': (view, { duplicate, payment, what }) => {
+    if (what !== undefined && what !== 'payment.succeeded') return // of a refund, or that nothing was charged: no receipt
     if (duplicate) view.notifications.duplicates++
     else view.notifications.received++
     const line = view.payments.get(payment)

@@ -115,6 +115,13 @@ describe('the fold', () => {
     expect(story(folded)).toContain('1 charge of $99.00')
   })
 
+  test('only a word that it was charged is a receipt', () => {
+    const folded = view(record((say) => {
+      for (const what of ['payment.succeeded', 'payment.refunded', 'payment.not_charged', undefined]) say(1, 'mock', 'notification.received', { id: 'evt', payment: 'pay_1', duplicate: false, ...(what === undefined ? {} : { what }) })
+    }))
+    expect(folded.notifications).toEqual({ received: 2, duplicates: 0 })
+  })
+
   test('what is queued or held does not rest', () => {
     for (const to of ['queued', 'authorised', 'succeeded']) {
       const { payments } = view(record((say) => {
