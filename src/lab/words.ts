@@ -28,7 +28,15 @@ function weatherOf({ slots, latency, failing, failsAtOnce, failsAfterMs }: Field
   return [fails, takes, slots < ENDLESS_SLOTS ? `${slots} at once` : ''].filter((part) => part !== '').join('; ')
 }
 
+const share = (part: unknown) => (typeof part === 'number' ? percent(part, 1) : '?')
+
+function toldIn({ paid, notCharged, pending, failed }: Fields): string {
+  return `${share(paid)} paid in time, ${share(notCharged)} told "not charged", ${share(pending)} pending, ${share(failed)} failed`
+}
+
 const SENTENCES: Record<string, Say> = {
+  'storm.measured': (event) => ['resil', `of ${event['inStorm']} customers in the storm ${toldIn(event)}; ${share(event['ofMost'])} of what any policy could have had paid`],
+  'cascade.measured': (event) => ['resil', `of ${event['inTrouble']} customers in the trouble ${toldIn(event)}; at most ${event['heldAtMost']} requests were open`],
   'weather.changed': ({ mock, weather }) => [mock, weather ? `its weather: ${weatherOf(weather)}` : 'its weather is as usual again', 'fault'],
   'bank.authorised': (event) => ['bank', `HOLDS ${money(event['amount'], String(event['currency'] ?? ''))}, ${event['charge']}, key ${event['key']}`],
   'bank.expired': ({ charge }) => ['bank', `holds ${charge} no longer: nobody captured it`],

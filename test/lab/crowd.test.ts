@@ -54,6 +54,8 @@ test.each([
   ['weather.changed', { mock: 'bank', weather: null }, 'bank: its weather is as usual again'],
   ['weather.changed', { mock: 'fraud', weather: { slots: 100_000, queue: 0, latency: { p50: 40, p99: 200 }, failing: 1, failsAtOnce: 0, failsAfterMs: 60_000, seed: 1 } }, 'fraud: its weather: 100 % fail after 1 m 00 s'],
   ['weather.changed', { mock: 'bank', weather: { slots: 100_000, queue: 0, latency: { p50: 300, p99: 1200 }, failing: 0, failsAtOnce: 1, failsAfterMs: 0, seed: 1 } }, 'bank: its weather: half take up to 300 ms, 1 % over 1.2 s'],
+  ['storm.measured', { inStorm: 303, paid: 0.308, notCharged: 0.3, pending: 0.218, failed: 0, ofMost: 0.605 }, 'resil: of 303 customers in the storm 31 % paid in time, 30 % told "not charged", 22 % pending, 0 % failed; 61 % of what any policy could have had paid'],
+  ['cascade.measured', { inTrouble: 480, paid: 1, notCharged: 0, pending: 0, heldAtMost: 41 }, 'resil: of 480 customers in the trouble 100 % paid in time, 0 % told "not charged", 0 % pending, ? failed; at most 41 requests were open'],
   ['bank.authorised', { charge: 'ch_1', key: 'k', amount: 9900, currency: 'USD' }, 'bank: HOLDS $99.00, ch_1, key k'],
 ])('in words: %s %j', (type, fields, expected) => {
   const [event] = record((say) => say(0, 'engine', type, fields))

@@ -356,7 +356,7 @@ export const isMoment = (type: string) => MOMENTS.has(type)
 
 const MOMENTS = new Set([
   'world.healed', 'node.started', 'node.killed', 'node.terminated', 'node.paused', 'node.resumed', 'store.spoilt', 'link.downed', 'link.raised', 'toxic.added', 'toxic.removed', 'weather.changed', 'key.pressed',
-  'expectation.failed', 'service.failed', 'dependency.warned', 'retry_budget.emptied',
+  'expectation.failed', 'storm.measured', 'cascade.measured', 'service.failed', 'dependency.warned', 'retry_budget.emptied',
   'breaker.opened', 'breaker.half_opened', 'breaker.closed', 'breaker.forced_open', 'breaker.disabled', 'breaker.observed_only', 'breaker.trip_observed',
 ])
 
