@@ -111,6 +111,7 @@ export class Hops {
 
   /** One operation on a bank that may be retried: ask it before each repeat, and end it. */
   budgeted(service: string): BudgetedCall {
+    if (!this.#setup.settings.guarded) return { retry: () => true, end: () => {} }
     let budget = this.#budgets.get(service)
     if (!budget) this.#budgets.set(service, (budget = new RetryBudget(this.#ambient, { name: service })))
     return budget.enter()
@@ -222,7 +223,7 @@ export class Hops {
     log.emit('hop.ended', { payment, hop, service, attempt, outcome: outcome.kind, status: outcome.kind === 'ok' ? outcome.value.status : 0, detail, ms: Math.round(ms * 10) / 10 })
     if (hop === 'fraud' && result === 'ok') this.#fraud.succeeded(ms)
     else if (hop === 'fraud' && detail === 'TIMEOUT') this.#fraud.timedOut(timeoutMs)
-    if (hop === 'bank') this.#watch(service).record(ms)
+    if (hop === 'bank') this.#watch(service).record(ms, start + ms)
     return outcome
   }
 
