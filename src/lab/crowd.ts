@@ -9,6 +9,8 @@ import type { PaymentView } from '../engines/payment/view.ts'
 import { empty, fold, isMoment, number } from '../engines/payment/view.ts'
 import { span } from './sentence.ts'
 
+/** From this share of failing calls on a service is told of. */
+const ILL_SHARE = 0.01
 /** Between two sums, ms of the run. */
 const SUM_MS = 5000
 
@@ -74,7 +76,7 @@ function serviceWords(service: ServiceLine, t: number): string {
   const [calls, ill] = [lately(traffic.ended, t), lately(traffic.ill, t)]
   const away = rate(service.turnedAway.bulkhead, t) + rate(service.turnedAway.breaker, t)
   const isOpen = breaker !== undefined && breaker.state !== 'closed'
-  if (!isOpen && ill === 0 && away === 0) return ''
+  if (!isOpen && ill < ILL_SHARE * Math.max(1, calls) && away === 0) return ''
   const limit = total(service.limits)
   const takes = latency(traffic, t, LATELY_S * 1000)
   const usual = usualMs(traffic)
