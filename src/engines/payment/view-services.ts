@@ -17,11 +17,12 @@ const SERVICES_KEPT = 50
 const BREAKERS_KEPT = 100
 /** Calls whose duration is remembered, of each service. */
 const DURATIONS_KEPT = 128
-/** The usual duration: weight of a call, the calls before it is known, and how many times as long is not taken for usual. As in the engine's early warning. */
-const USUAL_WEIGHT = 0.004
-const RECENT_WEIGHT = 0.1
+/** The usual duration, as in the engine's early warning (slow-watch.ts): the calls before it is known, how old it is, and how many times as long is not taken for usual. */
 const LEARNT_CALLS = 50
-const UNUSUAL = 2.5
+const USUAL_MS = 600_000
+const UNUSUAL = 2.2
+/** Weight of a call in the recent duration. */
+const RECENT_WEIGHT = 0.05
 
 export interface Traffic {
   /** Under way, by node. */
@@ -176,12 +177,13 @@ function took(of: Traffic, t: number, outcome: unknown, status: number, detail: 
   if (outcome === 'unknown') count(of.doubtful, t)
   // A failure at once says nothing of how long an answer takes; a time-out says that it takes longer.
   if (ms === undefined || (!answered && detail !== 'TIMEOUT')) return
+  const sinceMs = of.measured === 0 ? 0 : Math.max(0, t - of.endedAt[(of.measured - 1) % DURATIONS_KEPT]!)
   const at = of.measured++ % DURATIONS_KEPT
   of.durations[at] = ms
   of.endedAt[at] = t
   const log = Math.log(Math.max(1, ms))
   of.recentLog += Math.max(RECENT_WEIGHT, 1 / of.measured) * (log - of.recentLog)
-  if (of.measured < LEARNT_CALLS || of.recentLog < of.usualLog + Math.log(UNUSUAL)) of.usualLog += Math.max(USUAL_WEIGHT, 1 / of.measured) * (log - of.usualLog)
+  if (of.measured < LEARNT_CALLS || of.recentLog < of.usualLog + Math.log(UNUSUAL)) of.usualLog += (of.measured <= LEARNT_CALLS ? 1 / of.measured : 1 - Math.exp(-sinceMs / USUAL_MS)) * (log - of.usualLog)
 }
 
 function become(services: Map<string, ServiceLine>, { t, node, service, why, calls, failures, slow, retryAfterMs }: Event, state: BreakerState): void {
