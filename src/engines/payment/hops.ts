@@ -123,21 +123,11 @@ export class Hops {
 
   /** Waits for a place for `waitMs` at most, and not for a client who has `gone`. */
   async enter(call: HopCall, waitMs: number, gone?: AbortSignal): Promise<Pass | Refusal> {
-<<<<<<< HEAD
-    const { clock, settings } = this.#setup
-    if (!settings.guarded) return this.#pass(call, undefined, undefined)
-    const bulkhead = this.#bulkhead(call)
-    const priority = PRIORITY[call.priority]
-    const now = clock.monotonic()
-    const place = bulkhead.tryEnter(priority, now) ?? (await bulkhead.wait(now + Math.max(0, waitMs), priority, gone, now))
-    if (place === 'aborted') return { refused: 'the client left', retryMs: 0 }
-    if (typeof place === 'string') return this.#refuse(call, 'bulkhead', 'too many are under way', bulkhead.retryAfterMs)
-=======
     if (!this.#setup.settings.guarded) return this.#pass(call, undefined, undefined)
     const room = this.#room(call)
     const place = await room.enter(PRIORITY[call.priority], waitMs, gone)
+    if (!place && gone?.aborted) return { refused: 'the client left', retryMs: 0 }
     if (!place) return this.#refuse(call, 'bulkhead', 'too many are under way', room.retryAfterMs)
->>>>>>> s3
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
     if (guarded && !leave) {
@@ -228,16 +218,12 @@ export class Hops {
     }
   }
 
-<<<<<<< HEAD
   #saved(): void {
     for (const { guarded, moves } of this.#written) guarded.saved = moves
     this.#written = []
   }
 
-  #pass(call: HopCall, place: PolicyPass | undefined, leave: PolicyPass | undefined): Pass {
-=======
   #pass(call: HopCall, place: Place | undefined, leave: PolicyPass | undefined): Pass {
->>>>>>> s3
     let over = false
     const once = (end: () => void) => {
       if (over) return
@@ -297,13 +283,8 @@ export class Hops {
     const { settings } = this.#setup
     const { windowMs, windowCalls, slowMs, ...rest } = settings.breaker
     if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)
-<<<<<<< HEAD
-    const breaker = new Breaker(this.#ambient, { ...rest, name, window: { ms: windowMs }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
-    const made: Guarded = { breaker, moves: 0, saved: 0, forced: null }
-=======
     const breaker = new Breaker(this.#ambient, { ...rest, name, window: windowCalls === undefined ? { ms: windowMs } : { calls: windowCalls }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
-    const made: Guarded = { breaker, dirty: false, forced: null }
->>>>>>> s3
+    const made: Guarded = { breaker, moves: 0, saved: 0, forced: null }
     this.#breakers.set(name, made)
     return made
   }
