@@ -10,11 +10,14 @@ import { Bulkhead } from '../policies/bulkhead.ts'
 import type { CapacityOptions } from './capacity.ts'
 import { Capacity } from './capacity.ts'
 
+/** From when on a room that is full is not full for a moment, ms. */
+const STANDING_MS = 500
+
 export interface RoomOptions {
   name: string
   /** Calls at once. */
   limit: number | CapacityOptions
-  /** Calls that wait for a place, and for how long at most, ms. */
+  /** Calls that wait for a place. A burst may wait as long as it has; once the room has been full for a while, nobody for longer than this, ms. */
   queue: number
   waitMs: number
 }
@@ -30,6 +33,8 @@ export class Room {
   readonly #bulkhead: Bulkhead
   readonly #capacity: Capacity | undefined
   readonly #waitMs: number
+  /** Since when nobody has found a place at once; undefined while they do. */
+  #fullSince: number | undefined
   /** Places of calls that were given up, in the order of their end; never more than there are places. */
   readonly #lingering: { untilAt: number; place: Pass }[] = []
 
@@ -63,9 +68,15 @@ export class Room {
     this.#clear(now)
     this.#capacity?.arrived()
     let place = this.#bulkhead.tryEnter(priority, now)
-    if (!place) {
-      this.#capacity?.turnedAway()
-      const waited = await this.#bulkhead.wait(now + Math.min(this.#waitMs, Math.max(0, waitMs)), priority, gone, now)
+    if (place) this.#fullSince = undefined
+    else {
+      // Low callers leave places to the others: that they find none says nothing of the room.
+      if (priority !== 'low') {
+        this.#capacity?.turnedAway()
+        this.#fullSince ??= now
+      }
+      const longestMs = now - (this.#fullSince ?? now) < STANDING_MS ? Number.POSITIVE_INFINITY : this.#waitMs
+      const waited = await this.#bulkhead.wait(now + Math.min(longestMs, Math.max(0, waitMs)), priority, gone, now)
       if (typeof waited === 'string') return undefined
       place = waited
     }

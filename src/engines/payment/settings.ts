@@ -106,7 +106,10 @@ export interface BulkheadSettings {
   ceiling: number
   /** Ceilings by time of day; the first row that covers it counts. */
   profile: readonly ProfileRow[]
-  /** Calls that wait for a place, and for how long at most, ms (as long as the deadline allows when absent): what is waited here is missing there. */
+  /**
+   * Calls that wait for a place; and when no place was free for half a second, for how long at most, ms (as long as the deadline allows when absent): what
+   * is waited here is missing there.
+   */
   queue: number
   waitMs?: number
 }
