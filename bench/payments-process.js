@@ -105,7 +105,7 @@ async function bare({ services }) {
   }
 }
 
-/** A closed loop: each client asks, waits for its answer, checks it, asks again. @param {{ services: Record<string, string> }} orders */
+/** The clients. In a closed loop each asks, waits for its answer, checks it, asks again. @param {{ services: Record<string, string> }} orders */
 async function load({ services }) {
   let made = 0
   /** What every payment of ours must be in the bank's ledger: amount by payment id. @type {Map<string, number>} */
@@ -113,22 +113,24 @@ async function load({ services }) {
   const pools = new Map()
 
   async function client(pool, until, latencies) {
-    while (clock.monotonic() < until) {
-      const n = ++made
-      const amount = 100 + (n % 9900)
-      const start = clock.monotonic()
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: '/v1/payments',
-        headers: { 'content-type': 'application/json', 'idempotency-key': `key-${n}` },
-        body: JSON.stringify({ amount, currency: 'USD', order: `order-${n}`, card: 'tok_visa' }),
-      })
-      const text = await body.text()
-      latencies.push(clock.monotonic() - start)
-      const told = statusCode === 201 ? JSON.parse(text) : {}
-      if (told.amount !== amount || told.order !== `order-${n}` || paid.has(told.payment_id)) throw new Error(`payment ${n} of ${amount} was answered ${statusCode} ${text}`)
-      paid.set(told.payment_id, amount)
-    }
+    while (clock.monotonic() < until) await pay(pool, clock.monotonic(), latencies)
+  }
+
+  /** One payment, timed from `start`. */
+  async function pay(pool, start, latencies) {
+    const n = ++made
+    const amount = 100 + (n % 9900)
+    const { statusCode, body } = await pool.request({
+      method: 'POST',
+      path: '/v1/payments',
+      headers: { 'content-type': 'application/json', 'idempotency-key': `key-${n}` },
+      body: JSON.stringify({ amount, currency: 'USD', order: `order-${n}`, card: 'tok_visa' }),
+    })
+    const text = await body.text()
+    latencies.push(clock.monotonic() - start)
+    const told = statusCode === 201 ? JSON.parse(text) : {}
+    if (told.amount !== amount || told.order !== `order-${n}` || paid.has(told.payment_id)) throw new Error(`payment ${n} of ${amount} was answered ${statusCode} ${text}`)
+    paid.set(told.payment_id, amount)
   }
 
   return {
@@ -142,6 +144,22 @@ async function load({ services }) {
       const tookMs = clock.monotonic() - start
       latencies.sort((a, b) => a - b)
       return { payments: latencies.length, total: paid.size, tookMs, p50: latencies[latencies.length >> 1], p99: latencies[Math.floor(latencies.length * 0.99)] }
+    },
+    /** So many callers a second, who wait for nobody; each is timed from when it was due. @param {{ url: string, perSecond: number, ms: number }} orders */
+    async open({ url, perSecond, ms }) {
+      const pool = pools.get(url)
+      const latencies = []
+      const under = []
+      const start = clock.monotonic()
+      for (let n = 0; n * 1000 < perSecond * ms; n++) {
+        const due = start + (n * 1000) / perSecond
+        const early = due - clock.monotonic()
+        if (early > 0) await clock.sleep(early)
+        under.push(pay(pool, due, latencies))
+      }
+      await Promise.all(under)
+      latencies.sort((a, b) => a - b)
+      return { total: paid.size, p50: latencies[latencies.length >> 1] }
     },
     /** The bank has exactly one charge for each payment that was answered, of its amount, and none besides. */
     async verify() {
