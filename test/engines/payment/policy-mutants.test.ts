@@ -162,10 +162,10 @@ const trials: Trial[] = [
   { bug: 'a breaker that closes lets everybody in at once', plants: [[SETTINGS, 'rampMs: 3000', 'rampMs: 0']], convicts: { B15: 'expected: few are let through at first' } },
   {
     bug: 'all services share their places',
-    plants: [[HOPS, "const kind = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service\n", "const kind = hop === 'lookup' || hop === 'void' ? service : 'all'\n"], [HOPS, 'const limit = kind !== service ?', "const limit = hop === 'lookup' || hop === 'void' ?"]],
+    plants: [[HOPS, "const name = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service\n", "const name = hop === 'lookup' || hop === 'void' ? service : 'all'\n"], [HOPS, 'const limit = name !== service ?', "const limit = hop === 'lookup' || hop === 'void' ?"]],
     convicts: { K1: 'expected: the bank is not kept waiting' },
   },
-  { bug: 'who has left keeps his place in the queue', plants: [[HOPS, 'priority, gone, now', 'priority, gone && undefined, now']], convicts: { K3: 'expected: who took the room of the one that left is charged' } },
+  { bug: 'who has left keeps his place in the queue', plants: [['payment/room.ts', 'priority, gone, now', 'priority, gone && undefined, now']], convicts: { K3: 'expected: who took the room of the one that left is charged' } },
   {
     bug: "the payer's hour has no end",
     plants: [[ENGINE, 'if (payment.queue_until !== null && now >= payment.queue_until) {', 'if (payment.queue_until === 0) {'], [ENGINE, 'payment.queue_until !== null && now < payment.queue_until && payment', 'payment.queue_until !== null && payment']],
