@@ -1,5 +1,5 @@
-// Makes docs/screens/: the dashboards at three widths, as text and SVG: a run in mid-fault and at its end, and a proxy under load, then dead.
-// `npm run screens`, after a build.
+// Makes docs/screens/: the dashboards at three widths, as text and SVG: a run in mid-fault and at its end, a storm of customers, and a proxy under load,
+// then dead. `npm run screens`, after a build; with `run`, `storm` or `watch` only these.
 import { spawn as spawnChild } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,6 +17,9 @@ mkdirSync(target, { recursive: true })
 
 const plain = stripVTControlCharacters
 
+/** How much of what was drawn is looked at: some pictures of the widest terminal. */
+const LATEST = 100_000
+
 /** The command line on a terminal of that many columns. @param {string[]} args @param {number} columns */
 function open(args, columns) {
   const cwd = mkdtempSync(join(tmpdir(), 'resil-screens-'))
@@ -25,21 +28,21 @@ function open(args, columns) {
   let shown = ''
   let tell = () => {}
   pty.onData((data) => {
-    shown += data
+    shown = (shown + data).slice(-LATEST)
     tell()
   })
   const ended = new Promise((resolve) => pty.onExit(resolve))
-  /** @param {RegExp} text @param {number} from */
-  const shows = (text, from = 0) =>
+  /** @param {RegExp | ((text: string) => boolean)} wanted */
+  const shows = (wanted) =>
     new Promise((resolve) => {
-      tell = () => text.test(plain(shown.slice(from))) && resolve(undefined)
+      tell = () => (typeof wanted === 'function' ? wanted(plain(shown)) : wanted.test(plain(shown))) && resolve(undefined)
       tell()
     })
   /** Copies what is shown, saved by the screen's own key into `folder`. @param {string} name @param {string} folder */
   const save = async (name, folder) => {
-    const saved = shows(/saved /, shown.length)
+    shown = ''
     pty.write('s')
-    await saved
+    await shows(/saved /)
     for (const file of readdirSync(join(cwd, folder))) {
       const kind = /\.(txt|svg)$/.exec(file)?.[1]
       if (kind) copyFileSync(join(cwd, folder, file), join(target, `${name}-${columns}.${kind}`))
@@ -60,6 +63,29 @@ async function captureRun(columns) {
   await save('double-click-mid-fault', '.resil/runs')
   await shows(/the run has ended/)
   await save('double-click-end', '.resil/runs')
+  await leave()
+}
+
+/** Of the run, from the beginning of a storm until its waves have reached everybody, s. */
+const IN_STORM_S = 9
+
+/** Where the clock of the run stands on the screen, s. @param {string} text */
+function clockOf(text) {
+  const [, minutes, seconds] = [...text.matchAll(/seed \d+ +(\d\d):(\d\d)\.\d{3}/g)].at(-1) ?? []
+  return Number(minutes ?? 0) * 60 + Number(seconds ?? 0)
+}
+
+/** @param {number} columns */
+async function captureStorm(columns) {
+  const { shows, save, leave } = open(['pay', '--black-friday', '--seed', '7', '--sim'], columns)
+  let begun = Infinity
+  await shows((text) => {
+    if (begun === Infinity && /× (bank )?weather/.test(text)) begun = clockOf(text)
+    return clockOf(text) >= begun + IN_STORM_S
+  })
+  await save('black-friday-mid-storm', '.resil/runs')
+  await shows(/the run has ended/)
+  await save('black-friday-end', '.resil/runs')
   await leave()
 }
 
@@ -128,6 +154,8 @@ async function captureWatch(widths) {
 
 const WIDTHS = [60, 100, 160]
 const only = process.argv[2]
-if (only !== 'watch') for (const columns of WIDTHS) await captureRun(columns)
-if (only !== 'run') await captureWatch(WIDTHS)
+const wants = (/** @type {string} */ what) => only === undefined || only === what
+if (wants('run')) for (const columns of WIDTHS) await captureRun(columns)
+if (wants('storm')) await Promise.all(WIDTHS.map(captureStorm))
+if (wants('watch')) await captureWatch(WIDTHS)
 console.log(readdirSync(target).join('\n'))

@@ -83,8 +83,9 @@ interface BreakerRow {
 
 interface Guarded {
   breaker: Breaker
-  /** Something to write down since it was last saved. */
-  dirty: boolean
+  /** How often it has moved, and up to which move that is durable. */
+  moves: number
+  saved: number
   /** What an operator wanted when it was last heeded. */
   forced: Forced | null
 }
@@ -97,6 +98,8 @@ export class Hops {
   readonly #budgets = new Map<string, RetryBudget>()
   readonly #watches = new Map<string, SlowWatch>()
   readonly #fraud: AdaptiveTimeout
+  /** Moves that were written in a transaction that may not have committed yet. */
+  #written: { guarded: Guarded; moves: number }[] = []
 
   constructor(setup: HopsSetup) {
     this.#setup = setup
@@ -123,6 +126,7 @@ export class Hops {
     if (!this.#setup.settings.guarded) return this.#pass(call, undefined, undefined)
     const room = this.#room(call)
     const place = await room.enter(PRIORITY[call.priority], waitMs, gone)
+    if (!place && gone?.aborted) return { refused: 'the client left', retryMs: 0 }
     if (!place) return this.#refuse(call, 'bulkhead', 'too many are under way', room.retryAfterMs)
     const guarded = this.#breaker(call)
     const leave = guarded?.breaker.enter()
@@ -148,7 +152,9 @@ export class Hops {
     return tx.query<BreakerRow>('SELECT name, snapshot, forced, updated_at FROM breakers ORDER BY forced IS NULL, updated_at DESC LIMIT :most', { most: BREAKERS_KEPT })
   }
 
+  /** Once what `tend` did is durable. */
   heed(rows: readonly BreakerRow[]): void {
+    this.#saved()
     for (const { name, snapshot, forced } of rows) {
       const guarded = this.#breakers.get(name) ?? this.#named(name)
       if (guarded.forced !== forced) {
@@ -163,7 +169,9 @@ export class Hops {
 
   /** The last word of this life. */
   async save(): Promise<void> {
-    if ([...this.#breakers.values()].some(({ dirty }) => dirty)) await this.#setup.store.transaction('breakers', (tx) => this.#save(tx))
+    if (![...this.#breakers.values()].some(({ moves, saved }) => moves > saved)) return
+    await this.#setup.store.transaction('breakers', (tx) => this.#save(tx))
+    this.#saved()
   }
 
   gauges(): Gauge[] {
@@ -193,9 +201,10 @@ export class Hops {
 
   async #save(tx: Tx): Promise<void> {
     const now = this.#setup.clock.now()
+    this.#written = []
     for (const [name, guarded] of [...this.#breakers]) {
-      if (!guarded.dirty) continue
-      guarded.dirty = false
+      if (guarded.moves === guarded.saved) continue
+      this.#written.push({ guarded, moves: guarded.moves })
       if (guarded.forced !== null) continue
       const snapshot: BreakerSnapshot = guarded.breaker.snapshot()
       // What another node wrote later is the truth: it is read next, and taken over.
@@ -207,6 +216,11 @@ export class Hops {
         { name, snapshot: JSON.stringify(snapshot), changedAt: snapshot.changedAt, now },
       )
     }
+  }
+
+  #saved(): void {
+    for (const { guarded, moves } of this.#written) guarded.saved = moves
+    this.#written = []
   }
 
   #pass(call: HopCall, place: Place | undefined, leave: PolicyPass | undefined): Pass {
@@ -270,7 +284,7 @@ export class Hops {
     const { windowMs, windowCalls, slowMs, ...rest } = settings.breaker
     if (this.#breakers.size >= BREAKERS_KEPT) this.#breakers.delete(this.#breakers.keys().next().value!)
     const breaker = new Breaker(this.#ambient, { ...rest, name, window: windowCalls === undefined ? { ms: windowMs } : { calls: windowCalls }, probeMs: settings.deadlineMs, ...(settings.acquirers.some((bank) => name.startsWith(bank)) ? { slowCallMs: slowMs } : {}) })
-    const made: Guarded = { breaker, dirty: false, forced: null }
+    const made: Guarded = { breaker, moves: 0, saved: 0, forced: null }
     this.#breakers.set(name, made)
     return made
   }
@@ -302,7 +316,7 @@ export class Hops {
   #heard({ type, policy, ...fields }: PolicyEvent): void {
     if (type.startsWith('breaker.') && type !== 'breaker.rejected') {
       const guarded = this.#breakers.get(policy)
-      if (guarded) guarded.dirty = true
+      if (guarded) guarded.moves++
     }
     if (SAID.test(type)) this.#setup.log.emit(type, { service: policy, ...fields })
   }

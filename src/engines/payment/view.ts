@@ -5,6 +5,7 @@
  *   engine.*  ──▶ payments ───▶ believed  ├─ side by side, order by order: a difference is the loudest thing there is
  *   bank.*    ──▶ charges ────▶ true      ┘
  *
+ * What many customers see together and how the services fare is folded beside it: view-customers.ts, view-services.ts.
  * It keeps no clock and asks nobody: all times are the events' own `t`, ms since the run began. Events of the engine may be late or missing;
  * of a stranger's service there are none: then clicks, exchanges and ledger still tell the story.
  */
@@ -14,13 +15,18 @@ import { visibleCopy } from '../../visible.ts'
 import type { ToldWord } from './adapter.ts'
 import type { State } from './machine.ts'
 import { chargeState } from './machine.ts'
+import { count as tick } from './tally.ts'
+import type { Customers, Word } from './view-customers.ts'
+import { customers, foldCustomers, heard } from './view-customers.ts'
+import type { Hop, ServiceLine } from './view-services.ts'
+import { foldService, LINK_OF } from './view-services.ts'
 
 /** What is kept of lists that have no end; the oldest go first. What must be exact is counted. */
 export const EVENTS_KEPT = 2000
 export const CLICKS_KEPT = 500
 export const PAYMENTS_KEPT = 500
 export const LEDGER_KEPT = 500
-export const EXCHANGES_KEPT = 500
+export const EXCHANGES_KEPT = 2000
 /** Orders whose truth is still compared; what an older one came to is in `past`. */
 export const ORDERS_KEPT = 5000
 /** Of one order or payment. */
@@ -28,13 +34,17 @@ const CLICKS_OF_ORDER = 100
 const CHARGES_OF_ORDER = 100
 const STEPS_KEPT = 40
 const HOPS_KEPT = 60
+/** Calls under way, each by its two names. */
+const CALLS_KEPT = 4000
 const STRIKES_KEPT = 20
 const ALARMS_KEPT = 20
 /** A toxic may strike before the engine's word of the hop arrives: how far back a hop looks, ms. */
 const LATE_WORD_MS = 250
 const LOOSE_KEPT = 50
-
-export type Hop = 'fraud' | 'bank' | 'capture' | 'refund' | 'lookup' | 'void' | 'notify'
+/** Moments: what changed for everybody, of which a storm of single payments would leave nothing to see. */
+const MOMENTS_KEPT = 100
+/** Times in which a fault was in place. */
+const SPELLS_KEPT = 50
 
 /** One toxic that struck one exchange. */
 export interface Strike {
@@ -149,12 +159,18 @@ export interface OrderLine {
   charges: Charge[]
   declined: string | null
   payment: string | null
+  /** What the customer was told last; null before the first answer. */
+  word: Word | null
+  /** As of the last event about it. */
+  fate: Fate
+  /** Nobody who asked got an answer. */
+  silent: boolean
 }
 
 export interface LedgerLine {
   t: number
   seq: number
-  what: 'charged' | 'declined' | 'replayed' | 'refunded' | 'voided'
+  what: 'authorised' | 'charged' | 'declined' | 'replayed' | 'refunded' | 'voided'
   id: string
   key: string | null
   reference: string
@@ -220,6 +236,14 @@ export interface Difference {
   words: string
 }
 
+/** A fault in place: a toxic on a link, a link that is down, a storm at a service. */
+export interface Spell {
+  what: string
+  from: number
+  /** Null while it lasts. */
+  to: number | null
+}
+
 /** What an order came to. */
 export type Fate = 'charged' | 'twice' | 'undone' | 'declined' | 'not charged' | 'open'
 
@@ -247,10 +271,28 @@ export interface PaymentView {
   payments: Map<string, PaymentLine>
   /** By name, oldest first. */
   orders: Map<string, OrderLine>
-  /** Orders that are no longer kept: what they came to, and how many of them differed. */
-  past: { fates: Record<Fate, number>; differences: number }
+  /** Orders that are no longer kept, and how many of them differed. */
+  past: { orders: number; differences: number }
+  /** What all orders came to, those of the past included, and of how many nobody got an answer. */
+  fates: Record<Fate, number>
+  silent: number
+  /** What stands of all charges, by currency, minor units. */
+  sums: Map<string, number>
+  /** Orders of which something differs, by name. */
+  differing: Map<string, Difference[]>
+  /** The order of a payment, as the engine or an answer named it. */
+  orderOf: Map<string, string>
+  customers: Customers
+  services: Map<string, ServiceLine>
+  moments: Event[]
+  spells: Spell[]
   ledger: LedgerLine[]
-  exchanges: ExchangeLine[]
+  /** By link and number, oldest first. */
+  exchanges: Map<string, ExchangeLine>
+  /** Hops under way, by link and key: the bank's, or the payment. */
+  calling: Map<string, HopLine>
+  /** The hop that began last, by link. */
+  newest: Map<string, HopLine>
   /** Strikes whose hop has not been heard of. */
   loose: Strike[]
   links: Map<string, LinkLine>
@@ -274,14 +316,14 @@ export function cutWords(how: string, by: string): string {
   return `${CUT[how] ?? how} by the ${by}`
 }
 
-const LINK_OF: Record<Hop, string> = { fraud: 'fraud', bank: 'bank', capture: 'bank', refund: 'bank', lookup: 'bank', void: 'bank', notify: 'notification' }
-
 export function empty(): PaymentView {
   return {
     run: '', scenario: '', summary: '', mode: '', seed: '', subject: '', options: {}, t: 0, started: false,
     verdict: null, ended: false, exit: null, story: '', again: '', unfired: [], urls: {},
-    clicks: [], payments: new Map(), orders: new Map(), past: { fates: { charged: 0, twice: 0, undone: 0, declined: 0, 'not charged': 0, open: 0 }, differences: 0 },
-    ledger: [], exchanges: [], loose: [], links: new Map(), nodes: new Map(), notifications: { received: 0, duplicates: 0 }, lies: new Map(), kills: 0,
+    clicks: [], payments: new Map(), orders: new Map(), past: { orders: 0, differences: 0 },
+    fates: { charged: 0, twice: 0, undone: 0, declined: 0, 'not charged': 0, open: 0 }, silent: 0, sums: new Map(), differing: new Map(), orderOf: new Map(),
+    customers: customers(), services: new Map(), moments: [], spells: [],
+    ledger: [], exchanges: new Map(), calling: new Map(), newest: new Map(), loose: [], links: new Map(), nodes: new Map(), notifications: { received: 0, duplicates: 0 }, lies: new Map(), kills: 0,
     invariants: [], alarms: [], healedAt: null, events: [],
     counts: { events: 0, clicks: 0, answers: 0, payments: 0, charges: 0, declines: 0, refunds: 0, voids: 0, replays: 0, hits: 0 },
   }
@@ -294,13 +336,38 @@ export function fold(view: PaymentView, raw: Event): PaymentView {
   view.t = Math.max(view.t, event.t)
   view.counts.events++
   keep(view.events, event, EVENTS_KEPT)
+  if (MOMENTS.has(event.type) && !isRepeated(view, event)) keep(view.moments, event, MOMENTS_KEPT)
   if (Object.hasOwn(FOLDS, event.type)) FOLDS[event.type]!(view, event)
+  foldCustomers(view.customers, event)
+  foldService(view.services, event)
   return view
 }
+
+/** Whether the same was said of the same service just now: a warning that comes back every second would push all other moments out. */
+function isRepeated({ moments }: PaymentView, { type, service, t }: Event): boolean {
+  return NAGGING.has(type) && moments.some((one) => one.type === type && one['service'] === service && one.t > t - NAG_MS)
+}
+const NAGGING = new Set(['dependency.warned', 'retry_budget.emptied'])
+/** How long a warning holds, ms. */
+const NAG_MS = 10_000
+
+/** Whether an event of that type changes the run for all customers. */
+export const isMoment = (type: string) => MOMENTS.has(type)
+
+const MOMENTS = new Set([
+  'world.healed', 'node.started', 'node.killed', 'node.terminated', 'node.paused', 'node.resumed', 'store.spoilt', 'link.downed', 'link.raised', 'toxic.added', 'toxic.removed', 'weather.changed', 'key.pressed',
+  'expectation.failed', 'storm.measured', 'cascade.measured', 'service.failed', 'dependency.warned', 'retry_budget.emptied',
+  'breaker.opened', 'breaker.half_opened', 'breaker.closed', 'breaker.forced_open', 'breaker.disabled', 'breaker.observed_only', 'breaker.trip_observed',
+])
 
 function keep<T>(list: T[], item: T, most: number): void {
   list.push(item)
   if (list.length > most) list.shift()
+}
+
+function keepBy<T>(map: Map<string, T>, name: string, item: T, most: number): void {
+  map.set(name, item)
+  if (map.size > most) map.delete(map.keys().next().value!)
 }
 
 const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
@@ -314,6 +381,7 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
   },
   'world.healed': (view, { t }) => {
     view.healedAt = t
+    for (const spell of view.spells) spell.to ??= t
   },
   'invariant.violated': (view, { invariant, why, witness }) => {
     view.verdict = 'violated'
@@ -343,22 +411,27 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     const line = orderOf(view, click.order, amount, currency)
     if (click.ask === 'pay') {
       view.counts.clicks++
-      line.asked++
+      if (line.asked++ === 0) tick(view.customers.asked, t)
     }
     keep(view.clicks, click, CLICKS_KEPT)
     keep(line.clicks, click, CLICKS_OF_ORDER)
+    touched(view, line)
   },
-  'client.told': (view, { t, seq, client, ask, key, order, outcome, status, told, why, payment, digest, replayed, ms }) => {
+  'client.told': (view, event) => {
+    const { t, seq, client, ask, key, order, outcome, status, told: word, why, payment, digest, replayed, ms } = event
     view.counts.answers++
     const line = view.orders.get(order)
-    if (line && payment) line.payment = payment
-    const click = line?.clicks.find((one) => one.toldAt === null && one.client === (client ?? 'client') && one.ask === ask && one.key === key)
-    if (click) Object.assign(click, { toldAt: t, toldSeq: seq, outcome, status: status ?? 0, told: told ?? 'nothing', why: why ?? '', digest: digest ?? null, replayed: replayed ?? false, ms: ms ?? t - click.sentAt })
+    if (!line) return
+    if (payment) names(view, line, payment)
+    const click = line.clicks.find((one) => one.toldAt === null && one.client === (client ?? 'client') && one.ask === ask && one.key === key)
+    if (click) Object.assign(click, { toldAt: t, toldSeq: seq, outcome, status: status ?? 0, told: word ?? 'nothing', why: why ?? '', digest: digest ?? null, replayed: replayed ?? false, ms: ms ?? t - click.sentAt })
+    line.word = heard(view.customers, event, line.word)
+    touched(view, line)
   },
 
   'exchange.opened': (view, { t, link, exchange, method, path, key }) => {
     linkOf(view, link).opened++
-    keep(view.exchanges, { link, exchange, method, path, key: key ?? null, openedAt: t, endedAt: null, status: 0, cut: '', strikes: [] }, EXCHANGES_KEPT)
+    keepBy(view.exchanges, `${link} ${exchange}`, { link, exchange, method, path, key: key ?? null, openedAt: t, endedAt: null, status: 0, cut: '', strikes: [] }, EXCHANGES_KEPT)
   },
   'exchange.answered': (view, { t, link, exchange, status }) => {
     linkOf(view, link).answered++
@@ -370,11 +443,17 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     const line = exchangeOf(view, link, exchange)
     if (line) Object.assign(line, { endedAt: t, cut: cutWords(how, by) })
   },
-  'toxic.added': (view, { link, toxic, toxicType, stream, attributes }) => {
-    toxicOf(linkOf(view, link), toxic, toxicType, stream ?? '', attributes ?? {}).live = true
+  'weather.changed': (view, { t, mock, weather }) => {
+    endSpell(view, `${mock}: weather`, t)
+    if (weather) keep(view.spells, { what: `${mock}: weather`, from: t, to: null }, SPELLS_KEPT)
   },
-  'toxic.removed': (view, { link, toxic, toxicType }) => {
+  'toxic.added': (view, { t, link, toxic, toxicType, stream, attributes }) => {
+    toxicOf(linkOf(view, link), toxic, toxicType, stream ?? '', attributes ?? {}).live = true
+    keep(view.spells, { what: `${link}: ${toxic}`, from: t, to: null }, SPELLS_KEPT)
+  },
+  'toxic.removed': (view, { t, link, toxic, toxicType }) => {
     toxicOf(linkOf(view, link), toxic, toxicType).live = false
+    endSpell(view, `${link}: ${toxic}`, t)
   },
   'toxic.hit': (view, { t, link, toxic, toxicType, exchange, action }) => {
     const line = linkOf(view, link)
@@ -388,11 +467,13 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     if (under) keep(under.strikes, strike, STRIKES_KEPT)
     else keep(view.loose, strike, LOOSE_KEPT)
   },
-  'link.downed': (view, { link }) => {
+  'link.downed': (view, { t, link }) => {
     linkOf(view, link).up = false
+    keep(view.spells, { what: `${link} down`, from: t, to: null }, SPELLS_KEPT)
   },
-  'link.raised': (view, { link }) => {
+  'link.raised': (view, { t, link }) => {
     linkOf(view, link).up = true
+    endSpell(view, `${link} down`, t)
   },
 
   'bank.charged': (view, event) => {
@@ -401,12 +482,17 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     const line = belongs(view, event)
     if (line) keep(line.charges, { charge, amount, currency, t, seq, undone: null, undoneSeq: 0 }, CHARGES_OF_ORDER)
     enter(view, event, 'charged', charge, line)
+    if (!line) return
+    view.sums.set(currency, (view.sums.get(currency) ?? 0) + (amount ?? 0))
+    touched(view, line)
   },
+  'bank.authorised': (view, event) => enter(view, event, 'authorised', event['charge'] ?? '', belongs(view, event)),
   'bank.declined': (view, event) => {
     view.counts.declines++
     const line = belongs(view, event)
     if (line) line.declined = event['reason'] ?? 'declined'
     enter(view, event, 'declined', '', line)
+    if (line) touched(view, line)
   },
   'bank.replayed': (view, event) => {
     view.counts.replays++
@@ -423,19 +509,17 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
   'bank.lied': (view, { lie }) => lied(view, 'bank', lie),
   'fraud.lied': (view, { lie }) => lied(view, 'fraud', lie),
   'notification.lied': (view, { lie }) => lied(view, 'notification', lie),
-  'bank.looked_up': (view, { by, value, found }) => {
-    for (const payment of newestFirst(view.payments)) {
-      const hop = payment.hops.findLast((line) => line.hop === 'lookup' && line.endedAt === null)
-      if (!hop || (by === 'key' && hop.bankKey !== null && hop.bankKey !== value)) continue
-      hop.learnt = found === 0 ? 'no charge found' : `found ${found} charge${found === 1 ? '' : 's'}`
-      return
-    }
+  'bank.looked_up': (view, { value, found }) => {
+    // By the bank's key or by the payment, as the bank was asked; a stranger's own words name neither.
+    const hop = view.calling.get(`bank ${value}`) ?? latestUnderWay(view, 'bank')
+    if (hop?.hop === 'lookup') hop.learnt = found === 0 ? 'no charge found' : `found ${found} charge${found === 1 ? '' : 's'}`
   },
   'fraud.assessed': (view, { reference, decision }) => {
     const hop = view.payments.get(reference)?.hops.findLast((line) => line.hop === 'fraud')
     if (hop) hop.learnt = decision
   },
-  'notification.received': (view, { duplicate, payment }) => {
+  'notification.received': (view, { duplicate, payment, what }) => {
+    if (what !== undefined && what !== 'payment.succeeded') return // of a refund, or that nothing was charged: no receipt
     if (duplicate) view.notifications.duplicates++
     else view.notifications.received++
     const line = view.payments.get(payment)
@@ -451,10 +535,9 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     // A released payment is taken up again by its own key.
     if (view.payments.has(payment)) view.counts.payments--
     Object.assign(line, { state: 'claimed', restedAt: null })
-    view.payments.set(payment, line)
-    if (view.payments.size > PAYMENTS_KEPT) view.payments.delete(view.payments.keys().next().value!)
+    keepBy(view.payments, payment, line, PAYMENTS_KEPT)
     step(line, t, 'claimed')
-    orderOf(view, order, amount, currency).payment = payment
+    names(view, orderOf(view, order, amount, currency), payment)
   },
   'payment.joined': (view, { payment }) => {
     const line = view.payments.get(payment)
@@ -469,8 +552,10 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     }
     line.state = to
     endWait(line, t)
-    line.restedAt = to === 'claimed' || to === 'sent' || to === 'unknown' ? null : t
+    line.restedAt = MOVES_ON.has(to) ? null : t
     if (to in STEP_OF) step(line, t, STEP_OF[to as State]!)
+    const order = view.orders.get(line.order)
+    if (order) touched(view, order)
   },
   'hop.started': (view, { t, payment, hop, attempt, timeoutMs, bankKey }) => {
     const line = view.payments.get(payment)
@@ -478,12 +563,16 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     endWait(line, t)
     const started: HopLine = { hop, attempt, startedAt: t, endedAt: null, timeoutMs, outcome: null, status: 0, detail: '', ms: 0, bankKey: bankKey ?? null, learnt: '', strikes: [] }
     keep(line.hops, started, HOPS_KEPT)
+    const link = LINK_OF[started.hop]
+    for (const name of [payment, started.bankKey]) if (name !== null) keepBy(view.calling, `${link} ${name}`, started, CALLS_KEPT)
+    view.newest.set(link, started)
     if (hop === 'bank') {
       line.state = 'sent'
       line.bankKey = bankKey ?? null
       step(line, t, line.steps.some(({ label }) => label === 'bank sent') ? 'sent again' : 'bank sent')
     }
-    const mine = (strike: Strike) => strike.link === LINK_OF[started.hop] && t - strike.t <= LATE_WORD_MS && (strike.key === null || strike.key === started.bankKey || started.bankKey === null)
+    if (view.loose.length === 0) return
+    const mine = (strike: Strike) => strike.link === link && t - strike.t <= LATE_WORD_MS && (strike.key === null || strike.key === started.bankKey || started.bankKey === null)
     started.strikes = view.loose.filter(mine)
     view.loose = view.loose.filter((strike) => !mine(strike))
   },
@@ -492,10 +581,23 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
     const ended = line?.hops.findLast((one) => one.hop === hop && one.attempt === attempt && one.endedAt === null)
     if (!line || !ended) return
     Object.assign(ended, { endedAt: t, outcome, status: status ?? 0, detail: detail ?? '', ms: ms ?? t - ended.startedAt })
+    for (const name of [payment, ended.bankKey]) if (view.calling.get(`${LINK_OF[ended.hop]} ${name}`) === ended) view.calling.delete(`${LINK_OF[ended.hop]} ${name}`)
     const well = outcome === 'ok' && status >= 200 && status < 300
     if (hop === 'fraud') step(line, t, !well ? 'fraud silent' : ended.learnt === 'deny' ? 'fraud denied' : 'fraud cleared')
     if (hop === 'lookup' && well) step(line, t, 'looked up')
     if (hop === 'notify' && well) step(line, t, 'notified')
+  },
+  'hop.refused': (view, { t, payment, hop, by }) => {
+    const line = view.payments.get(payment)
+    if (line) step(line, t, `${hop} turned away by the ${by}`)
+  },
+  'payment.cancelled': (view, { t, payment }) => {
+    const line = view.payments.get(payment)
+    if (line) step(line, t, 'cancelled')
+  },
+  'refund.moved': (view, { t, payment, to }) => {
+    const line = view.payments.get(payment)
+    if (line) step(line, t, to === 'succeeded' ? 'refunded' : `refund ${to === 'unknown' || to === 'review' ? to.toUpperCase() : to}`)
   },
   'payment.waiting': (view, { t, payment, ms, why }) => {
     const line = view.payments.get(payment)
@@ -514,8 +616,11 @@ const FOLDS: Record<string, (view: PaymentView, event: Event) => void> = {
   },
 }
 
+/** States in which a payment does not rest: something is still to be done with it. */
+const MOVES_ON = new Set<State>(['claimed', 'queued', 'sent', 'unknown', 'authorised'])
+
 /** What a move to this state is called in the path. */
-const STEP_OF: Partial<Record<State, string>> = { unknown: 'UNKNOWN', succeeded: 'charged', declined: 'declined', released: 'released', voided: 'voided', review: 'REVIEW' }
+const STEP_OF: Partial<Record<State, string>> = { queued: 'queued', unknown: 'UNKNOWN', authorised: 'held', succeeded: 'charged', declined: 'declined', released: 'released', voided: 'voided', review: 'REVIEW' }
 
 function step(line: PaymentLine, t: number, label: string): void {
   const last = line.steps.at(-1)
@@ -542,7 +647,7 @@ function linkOf(view: PaymentView, name: string): LinkLine {
 }
 
 /** By name; a toxic that the plan names without its stream is the one that is later added with it. */
-function toxicOf(link: LinkLine, name: string, type: string, stream = '', attributes: ToxicLine['attributes'] = {}): ToxicLine {
+function toxicOf(link: LinkLine, name = '', type = '', stream = '', attributes: ToxicLine['attributes'] = {}): ToxicLine {
   const known = link.toxics.find((line) => line.toxic === name) ?? link.toxics.find((line) => line.toxic === line.toxicType && line.stream === '' && name.startsWith(`${line.toxic}_`))
   if (known) {
     known.toxic = name
@@ -556,7 +661,12 @@ function toxicOf(link: LinkLine, name: string, type: string, stream = '', attrib
 }
 
 function exchangeOf(view: PaymentView, link: string, exchange: number | null): ExchangeLine | undefined {
-  return exchange === null ? undefined : view.exchanges.findLast((line) => line.exchange === exchange && line.link === link)
+  return exchange === null ? undefined : view.exchanges.get(`${link} ${exchange}`)
+}
+
+function endSpell(view: PaymentView, what: string, t: number): void {
+  const spell = view.spells.findLast((one) => one.what === what && one.to === null)
+  if (spell) spell.to = t
 }
 
 function invariantOf(view: PaymentView, name: string): InvariantLine {
@@ -576,14 +686,14 @@ function livesOn(view: PaymentView, { t, node, incarnation, pid }: Event, state:
 
 /** The hop that a strike on a link falls into: the one with the exchange's key, else the latest under way there. */
 function hopUnder(view: PaymentView, { link, key }: Strike): HopLine | undefined {
+  return (key === null ? undefined : view.calling.get(`${link} ${key}`)) ?? latestUnderWay(view, link)
+}
+
+function latestUnderWay(view: PaymentView, link: string): HopLine | undefined {
+  const newest = view.newest.get(link)
+  if (!newest || newest.endedAt === null) return newest
   let latest: HopLine | undefined
-  for (const payment of newestFirst(view.payments)) {
-    for (const hop of payment.hops) {
-      if (hop.endedAt !== null || LINK_OF[hop.hop] !== link) continue
-      if (key !== null && (key === hop.bankKey || key === payment.payment)) return hop
-      if (!latest || hop.startedAt > latest.startedAt) latest = hop
-    }
-  }
+  for (const hop of view.calling.values()) if (LINK_OF[hop.hop] === link && (!latest || hop.startedAt > latest.startedAt)) latest = hop
   return latest
 }
 
@@ -592,49 +702,66 @@ function clickUnder(view: PaymentView, { link, key }: Strike): Click | undefined
   return view.clicks.findLast((click) => click.toldAt === null && (key === null || click.key === key))
 }
 
-function* newestFirst(payments: Map<string, PaymentLine>): Generator<PaymentLine> {
-  yield* [...payments.values()].reverse()
-}
-
 function orderOf(view: PaymentView, name: string, amount: number, currency: string): OrderLine {
   const known = view.orders.get(name)
   if (known) return known
-  const line: OrderLine = { order: name, amount, currency, asked: 0, clicks: [], charges: [], declined: null, payment: null }
+  const line: OrderLine = { order: name, amount, currency, asked: 0, clicks: [], charges: [], declined: null, payment: null, word: null, fate: 'open', silent: false }
   view.orders.set(name, line)
+  view.fates.open++
   if (view.orders.size > ORDERS_KEPT) {
     const [oldest] = view.orders.values()
-    view.past.fates[fateOf(oldest!)]++
-    view.past.differences += differencesOf(view, oldest!).length > 0 ? 1 : 0
+    view.past.orders++
+    if (view.differing.delete(oldest!.order)) view.past.differences++
     view.orders.delete(oldest!.order)
   }
   return line
 }
 
+/** What an order came to is counted anew after each event about it: of a storm nobody could count all orders for each picture. */
+function touched(view: PaymentView, order: OrderLine): void {
+  const fate = fateOf(order)
+  view.fates[order.fate]--
+  view.fates[fate]++
+  order.fate = fate
+  const silent = order.clicks.length > 0 && lastWords(order).every((click) => click.told === 'nothing')
+  view.silent += Number(silent) - Number(order.silent)
+  order.silent = silent
+  const found = differencesOf(view, order)
+  if (found.length > 0) view.differing.set(order.order, found)
+  else view.differing.delete(order.order)
+}
+
+/** The payment is one of the order. */
+function names(view: PaymentView, order: OrderLine, payment: string): void {
+  order.payment = payment
+  keepBy(view.orderOf, payment, order.order, ORDERS_KEPT)
+}
+
 /** The order of a line in the bank's ledger: by the payment or order that it refers to, else the only one that asked for this amount, else the only one there is. */
 function belongs(view: PaymentView, { reference, amount, currency }: Event): OrderLine | undefined {
-  const named = view.orders.get(view.payments.get(reference)?.order ?? reference)
+  const named = view.orders.get(view.orderOf.get(reference) ?? reference)
   if (named) return named
   const all = [...view.orders.values()]
-  const told = all.find((line) => line.payment === reference)
-  if (told) return told
   const same = all.filter((line) => line.amount === amount && line.currency === currency)
   if (same.length === 1) return same[0]
   return all.length === 1 ? all[0] : undefined
 }
 
-function undo(view: PaymentView, { seq, charge }: Event, how: 'refunded' | 'voided'): OrderLine | undefined {
-  for (const line of view.orders.values()) {
-    const found = line.charges.find((one) => one.charge === charge)
-    if (!found) continue
-    found.undone = how
-    found.undoneSeq = seq
-    return line
-  }
-  return undefined
+function undo(view: PaymentView, event: Event, how: 'refunded' | 'voided'): OrderLine | undefined {
+  const has = (line: OrderLine | undefined) => line?.charges.find((one) => one.charge === event['charge'])
+  const named = view.orders.get(view.orderOf.get(event['reference']) ?? event['reference'])
+  const line = has(named) ? named : [...view.orders.values()].find(has)
+  const found = has(line)
+  if (!line || !found) return undefined
+  if (found.undone === null) view.sums.set(found.currency, (view.sums.get(found.currency) ?? 0) - found.amount)
+  found.undone = how
+  found.undoneSeq = event.seq
+  touched(view, line)
+  return line
 }
 
 function enter(view: PaymentView, { t, seq, key, reference, amount, currency, reason }: Event, what: LedgerLine['what'], id: string, order: OrderLine | undefined): void {
-  const known = view.ledger.findLast((line) => line.what === 'charged' && line.id === id)
+  const known = order && amount !== undefined ? undefined : view.ledger.findLast((line) => line.what === 'charged' && line.id === id)
   keep(view.ledger, { t, seq, what, id, key: key ?? null, reference: reference ?? '', order: order?.order ?? known?.order ?? null, amount: amount ?? known?.amount ?? null, currency: currency ?? known?.currency ?? '', reason: reason ?? '' }, LEDGER_KEPT)
 }
 
@@ -725,7 +852,7 @@ function differencesOf(view: PaymentView, order: OrderLine): Difference[] {
 
 /** Where told, believed and true differ, worst first within an order. */
 export function differences(view: PaymentView): Difference[] {
-  return [...view.orders.values()].flatMap((order) => differencesOf(view, order))
+  return [...view.differing.values()].flat()
 }
 
 /** How the deadline of a payment was spent, ms: fraud and the first bank call, and all that came after it was unknown. */
@@ -744,9 +871,8 @@ export function budget(view: PaymentView, payment: PaymentLine): { deadlineMs: n
  * Told from the view alone; true at any moment of the run.
  */
 export function story(view: PaymentView): string {
-  const orders = [...view.orders.values()]
-  const past = Object.values(view.past.fates).reduce((sum, n) => sum + n, 0)
-  const sentences = orders.length === 1 && past === 0 ? storyOfOrder(view, orders[0]!) : storyOfMany(view, orders, past)
+  const [first] = view.orders.values()
+  const sentences = first && view.orders.size + view.past.orders === 1 ? storyOfOrder(view, first) : storyOfMany(view)
   if (view.kills > 0) sentences.push(`The service was killed ${times(view.kills)} on the way.`)
   return sentences.join(' ')
 }
@@ -835,38 +961,31 @@ function owedSentences(view: PaymentView, order: OrderLine): string[] {
   return said
 }
 
-function storyOfMany(view: PaymentView, orders: OrderLine[], past: number): string[] {
-  const total = orders.length + past
+function storyOfMany(view: PaymentView): string[] {
+  const { fates, silent, past } = view
+  const total = view.orders.size + past.orders
   if (total === 0) return ['Nobody asked to pay, and nothing was charged.']
-  const fates: Record<Fate, number> = { ...view.past.fates }
-  for (const order of orders) fates[fateOf(order)]++
   const clicks = view.counts.clicks
-  const sums = [...sumsOf(orders.flatMap(standing))]
-  const inAll = past === 0 && sums.length > 0 ? ` (${sums.map(([currency, sum]) => money(sum, currency)).join(' and ')} in all)` : ''
-  const parts = [`${fates.charged} charged once${inAll}`]
-  if (fates.declined > 0) parts.push(`${fates.declined} declined`)
-  if (fates['not charged'] > 0) parts.push(`${fates['not charged']} not charged`)
-  if (fates.undone > 0) parts.push(`${fates.undone} given back`)
-  if (fates.open > 0) parts.push(`${fates.open} open`)
-  parts.push(`${fates.twice} charged twice`)
+  const sums = [...view.sums].filter(([, sum]) => sum !== 0)
+  const inAll = sums.length > 0 ? ` (${sums.map(([currency, sum]) => money(sum, currency)).join(' and ')} in all)` : ''
+  const parts = [`${number(fates.charged)} charged once${inAll}`]
+  if (fates.declined > 0) parts.push(`${number(fates.declined)} declined`)
+  if (fates['not charged'] > 0) parts.push(`${number(fates['not charged'])} not charged`)
+  if (fates.undone > 0) parts.push(`${number(fates.undone)} given back`)
+  if (fates.open > 0) parts.push(`${number(fates.open)} open`)
+  parts.push(`${number(fates.twice)} charged twice`)
 
-  const all = differences(view).filter(({ who }) => who !== 'bank')
-  const twice = orders.filter((order) => fateOf(order) === 'twice')
+  const all = differences(view)
+  const told = all.filter(({ who }) => who !== 'bank')
+  const twice = [...view.differing.keys()].flatMap((name) => view.orders.get(name) ?? []).filter((order) => order.fate === 'twice')
   const said = [`${count(total, 'order')}${clicks > 0 ? `, ${count(clicks, 'click')}` : ''}: ${parts.join(', ')}.`]
   for (const order of twice.slice(0, 2)) said.push(`The bank has ${truthOf(order)} for ${order.order}: the customer paid ${times(standing(order).length)}.`)
-  if (all.length > 0) said.push(...all.slice(0, 2).map(({ words }) => `${capital(words)}.`))
-  if (all.length > 2) said.push(`${all.length - 2} more differ.`)
-  if (view.past.differences > 0) said.push(`${view.past.differences} earlier orders differ.`)
-  const silent = orders.filter((order) => order.clicks.length > 0 && lastWords(order).every((click) => click.told === 'nothing')).length
+  if (told.length > 0) said.push(...told.slice(0, 2).map(({ words }) => `${capital(words)}.`))
+  if (told.length > 2) said.push(`${told.length - 2} more differ.`)
+  if (past.differences > 0) said.push(`${past.differences} earlier orders differ.`)
   if (silent > 0) said.push(`${count(silent, 'client')} got no answer.`)
-  if (all.length === 0 && twice.length === 0 && view.past.differences === 0 && view.counts.answers > 0) said.push('What the clients were told of the money is true.')
+  if (all.length === 0 && past.differences === 0 && view.counts.answers > 0) said.push('What the clients were told of the money is true.')
   return said
-}
-
-function sumsOf(charges: Charge[]): Map<string, number> {
-  const sums = new Map<string, number>()
-  for (const charge of charges) sums.set(charge.currency, (sums.get(charge.currency) ?? 0) + charge.amount)
-  return sums
 }
 
 /** `$99.00` when all are alike, `$99.00 and $98.00` else. */
@@ -896,7 +1015,14 @@ function times(n: number): string {
 }
 
 function count(n: number, noun: string): string {
-  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`
+  return `${number(n)} ${noun}${n === 1 ? '' : 's'}`
+}
+
+const NUMBER = new Intl.NumberFormat('en')
+
+/** `1,204`: the same in every place. */
+export function number(n: number): string {
+  return NUMBER.format(n)
 }
 
 const FORMATS = new Map<string, Intl.NumberFormat>()

@@ -2,7 +2,9 @@ import type { Event } from '../../events.ts'
 import { visible, visibleCopy } from '../../visible.ts'
 import type { Ending, Reporter } from '../reporter.ts'
 import { Witnesses } from '../reporter.ts'
-import { sentence, stamp } from '../sentence.ts'
+import { stamp } from '../sentence.ts'
+import { inWords } from '../words.ts'
+import { Crowd } from '../crowd.ts'
 
 /** What a reader of plain lines is spared: said by another line, or only interesting when something went wrong. */
 const SPARED = new Set(['exchange.opened', 'exchange.answered', 'exchange.cut', 'hop.started', 'run.ended'])
@@ -13,11 +15,12 @@ const WHO_WIDTH = 12
 const NARROWEST = 40
 const MARGIN = '  '
 
-/** One line for each thing that happened, then what it came to. For logs, pipes and screens that cannot draw. */
+/** One line for each thing that happened (of many customers, for what happened to all), then what it came to. For logs, pipes and screens that cannot draw. */
 export const reporter: Reporter = {
   summary: 'one human line for each thing that happened, then the verdict; for logs and pipes',
   open({ write, columns }) {
     const witnesses = new Witnesses()
+    const crowd = new Crowd()
     let ended = false
     let cut = 0
     return {
@@ -29,9 +32,9 @@ export const reporter: Reporter = {
           return
         }
         cut = event.t
-        if (SPARED.has(event.type)) return
-        const said = plainLine(event)
-        if (said) write(`${folded(said, ' '.repeat(stamp(event.t).length + 3 + WHO_WIDTH), columns).join('\n')}\n`)
+        const tell = (said: string | undefined) => said !== undefined && write(`${folded(said, ' '.repeat(stamp(event.t).length + 3 + WHO_WIDTH), columns).join('\n')}\n`)
+        for (const { t, who, what } of crowd.on(event)) tell(`${stamp(t)}  ${who.padEnd(WHO_WIDTH)} ${what}`)
+        if (!SPARED.has(event.type) && !crowd.drowns(event)) tell(plainLine(event))
       },
       end() {
         if (!ended) write(`\n${MARGIN}CUT SHORT at ${stamp(cut)}: there is no verdict.\n`)
@@ -42,7 +45,7 @@ export const reporter: Reporter = {
 
 /** `00:00.353 bank         CHARGED $99.00, ch_1, key bk_8q2`, or undefined for what has no sentence. */
 export function plainLine(event: Event): string | undefined {
-  const said = sentence(event)
+  const said = inWords(event)
   return said && `${stamp(event.t)}  ${said.who.padEnd(WHO_WIDTH)} ${said.what}`
 }
 

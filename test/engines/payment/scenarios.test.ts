@@ -42,6 +42,14 @@ describe.each(scenarios.map((scenario): [string, PaymentScenario] => [scenario.n
   }, 60_000)
 })
 
+it('every acceptance id has its scenario: 14 D, 11 C, 20 U, 5 E, 9 T, 8 R, 15 B, 3 K, 4 L, 5 O', () => {
+  const groups = { D: 14, C: 11, U: 20, E: 5, T: 9, R: 8, B: 15, K: 3, L: 4, O: 5 }
+  const wanted = Object.entries(groups).flatMap(([group, many]) => Array.from({ length: many }, (_, n) => `${group}${n + 1}`))
+  const names = new Set(scenarios.map(({ name }) => name))
+  expect(wanted).toHaveLength(94)
+  expect(wanted.filter((id) => !names.has(id))).toEqual([])
+})
+
 describe('what only the reference engine promises', () => {
   it('D2: the replay is marked as one', async () => {
     const { events } = await told('D2', 1)

@@ -101,6 +101,17 @@ test('U14 in_progress answers 409 until the work is done, then what came of it',
   })
 })
 
+test('U11 refused_then_original: 503 with Retry-After, as if nothing had been processed, and the original arrives all the same', async () => {
+  const { clock, charge, find, tell, run } = openBank()
+  await run(async () => {
+    tell('refused_then_original', { ms: 60_000 })
+    expect(await charge()).toMatchObject({ status: 503, headers: { 'retry-after': '60' } })
+    expect(read(await find('key=key-1')).charges).toEqual([])
+    await clock.sleep(61_000)
+    expect(read(await find('key=key-1')).charges).toHaveLength(1)
+  })
+})
+
 describe('U11 original_after', () => {
   test('the bank knows nothing until the original arrives, which then charges', async () => {
     const { clock, charge, find, tell, run, of } = openBank()

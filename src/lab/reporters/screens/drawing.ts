@@ -1,5 +1,6 @@
 /** What a screen can show, by layout: how events become a view, and a view a picture. */
 import type { Event } from '../../../events.ts'
+import { CROWD } from '../../../engines/payment/view-customers.ts'
 import type { PaymentView } from '../../../engines/payment/view.ts'
 import * as payment from '../../../engines/payment/view.ts'
 import type { ProxyView } from '../../proxy-view.ts'
@@ -13,9 +14,10 @@ import * as cron from '../../../engines/cron/view.ts'
 import type { CronView } from '../../../engines/cron/view.ts'
 import { cronLines } from './cron.ts'
 import { BARS, proxyHead, proxyLines } from './proxy.ts'
+import { stormLines } from './storm.ts'
 import { worldLines } from './world.ts'
 
-/** `story` of a run, which turns into the table of payments when many pay; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */
+/** `story` of a run, which turns into the table of payments when several pay and into the storm when a crowd does; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */
 export type Layout = 'story' | 'world' | 'proxy' | 'cron'
 
 interface Drawing<View> {
@@ -83,6 +85,13 @@ const world: Drawing<PaymentView> = {
   ],
 }
 
+/** Where many pay. */
+const crowd: Line[] = [
+  [span('   '), span(BARS, 'work'), span(' customers a second, at that moment of the run; all rows of customers have one scale')],
+  [span('   try later: told that nothing was charged   pending: told that it is not known yet, and not to pay again')],
+  [span('   takes: half of the calls, of the last 10 s   turned away: by breaker and bulkhead, before the service was asked')],
+]
+
 const watched: Drawing<ProxyView> = {
   empty: proxy.empty,
   fold: proxy.fold,
@@ -115,7 +124,7 @@ const schedulers: Drawing<CronView> = {
 }
 
 export const reels: Record<Layout, () => Reel> = {
-  story: () => reelOf({ ...world, lines: (view, frame) => (view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
+  story: () => reelOf({ ...world, legend: [...world.legend, ...crowd], lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
   world: () => reelOf(world),
   proxy: () => reelOf(watched),
   cron: () => reelOf(schedulers),

@@ -2,7 +2,8 @@
 import type { Event } from '../../../events.ts'
 import type { Verdict, Violation } from '../../../invariant.ts'
 import type { Tone } from '../../sentence.ts'
-import { sentence, stamp } from '../../sentence.ts'
+import { stamp } from '../../sentence.ts'
+import { inWords } from '../../words.ts'
 import type { Line, Look, Span } from './lines.ts'
 import { cell, fitLine, flow, line, lineWidth, span, spread, wrap } from './lines.ts'
 
@@ -135,14 +136,14 @@ function tagged(word: string, look: Look, items: readonly Line[], columns: numbe
 const LOOK_OF: Record<Tone, Look> = { plain: 'plain', good: 'good', doubt: 'doubt', bad: 'bad', fault: 'fault', quiet: 'quiet' }
 
 export function eventLine(event: Event): Line {
-  const said = sentence(event)
+  const said = inWords(event)
   if (!said) return line(span(`${stamp(event.t)}  `, 'quiet'), span(`${cell(event.src, 12)} ${event.type}`, 'quiet'))
   return line(span(`${stamp(event.t)}  `, 'quiet'), span(`${cell(said.who, 12)} `, 'label'), span(said.what, LOOK_OF[said.tone]))
 }
 
 /** The latest things that happened, as many as there are rows for. */
 export function latestEvents(events: readonly Event[], rows: number, columns: number): Line[] {
-  const told = events.filter((event) => !SAID_ELSEWHERE.has(event.type) && sentence(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
+  const told = events.filter((event) => !SAID_ELSEWHERE.has(event.type) && inWords(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
   return told.map((event, n) => fitLine(labelled(n === 0 ? 'events' : '', eventLine(event)), columns))
 }
 

@@ -3,6 +3,7 @@
  * and what was told, what the engine believes and what the bank's ledger says, one under the other.
  */
 import type { Click, ExchangeLine, HopLine, OrderLine, PaymentLine, PaymentView, Strike } from '../../../engines/payment/view.ts'
+import type { Hop } from '../../../engines/payment/view-services.ts'
 import { BELIEVED, TOLD, budget, differences, money, standing, story, toldFalse } from '../../../engines/payment/view.ts'
 import { chargeState } from '../../../engines/payment/machine.ts'
 import { span as length, stamp } from '../../sentence.ts'
@@ -32,7 +33,7 @@ export function paymentLines(view: PaymentView, frame: Frame): Line[] {
   for (const payment of payments) {
     sections.push(blank(), { rank: 3, lines: path(payment, columns) }, { rank: 4, lines: hops(payment, drawing) }, { rank: 6, lines: spent(view, payment, columns) })
   }
-  if (payments.length === 0 && view.exchanges.length > 0) sections.push(blank(), { rank: 4, lines: exchanges(view, drawing) })
+  if (payments.length === 0 && view.exchanges.size > 0) sections.push(blank(), { rank: 4, lines: exchanges(view, drawing) })
   const faulty = faults(view, frame)
   if (faulty.length > 0) sections.push(blank(), { rank: 6, lines: faulty })
   if (orders.length > 0) sections.push(blank(), { rank: 2, lines: truth(view, columns) })
@@ -52,13 +53,14 @@ interface Drawing {
 function drawingOf(view: PaymentView, { columns, now }: Frame): Drawing {
   const side = columns < MEDIUM ? 0 : Math.min(46, Math.max(34, Math.floor(columns * 0.36)))
   const cells = columns - LABEL - (side === 0 ? 1 : side + 2)
-  const from = view.clicks[0]?.sentAt ?? [...view.payments.values()][0]?.claimedAt ?? view.exchanges[0]?.openedAt ?? 0
-  const live = !view.ended && [...view.clicks.filter((click) => click.toldAt === null), ...view.exchanges.filter((exchange) => exchange.endedAt === null)].length > 0
+  const exchanged = [...view.exchanges.values()]
+  const from = view.clicks[0]?.sentAt ?? [...view.payments.values()][0]?.claimedAt ?? exchanged[0]?.openedAt ?? 0
+  const live = !view.ended && (view.clicks.some((click) => click.toldAt === null) || exchanged.some((exchange) => exchange.endedAt === null))
   const seen = [
     from,
     ...view.clicks.map((click) => click.toldAt ?? click.sentAt),
     ...[...view.payments.values()].flatMap((payment) => [...payment.hops.map((hop) => hop.endedAt ?? hop.startedAt), ...payment.waits.map((wait) => Math.min(wait.endsAt, now))]),
-    ...view.exchanges.map((exchange) => exchange.endedAt ?? exchange.openedAt),
+    ...exchanged.map((exchange) => exchange.endedAt ?? exchange.openedAt),
   ]
   return { scale: scaleOf(from, Math.max(...seen, live ? now : 0), cells), now, side, columns }
 }
@@ -124,6 +126,8 @@ function hops(payment: PaymentLine, drawing: Drawing): Line[] {
   draw('fraud', of('fraud'))
   draw('bank', of('bank'))
   draw('recovery', of('lookup', 'void'), payment.waits.length > 0)
+  draw('capture', of('capture'))
+  draw('refund', of('refund'))
   draw('notify', of('notify'))
   return lines
 }
@@ -144,6 +148,8 @@ function noteFirst(lane: Lane, texts: string[], look: Look): boolean {
   return texts.some((text) => lane.note(text, look))
 }
 
+const DONE: Partial<Record<Hop, string>> = { notify: 'receipt delivered', capture: 'captured', refund: 'given back' }
+
 /** What came of the hops of one row. */
 function came(list: HopLine[], payment: PaymentLine, now: number, waiting: boolean): Line {
   const last = list.at(-1)
@@ -155,15 +161,17 @@ function came(list: HopLine[], payment: PaymentLine, now: number, waiting: boole
   const tries = list.length > 1 ? [span(` (${list.length} tries)`, 'quiet')] : []
   if (last.endedAt === null) return [took, span('under way', 'quiet'), ...tries]
   if (last.outcome !== 'ok') return [took, span(`${last.outcome === 'unknown' ? 'UNKNOWN' : 'failed'}${last.detail ? ` (${last.detail})` : ''}`, 'doubt'), ...tries]
-  const words = last.learnt || (last.hop === 'notify' ? 'receipt delivered' : last.hop === 'bank' ? (payment.state === 'succeeded' ? 'charged' : payment.state === 'declined' ? 'declined' : '') : '')
+  const well = last.status >= 200 && last.status < 300
+  const words = last.learnt || (well ? DONE[last.hop] : undefined) || (last.hop === 'bank' ? (payment.state === 'succeeded' ? 'charged' : payment.state === 'declined' ? 'declined' : '') : '')
   return [took, span(words === '' ? String(last.status) : words), ...tries]
 }
 
 /** A stranger's service tells nothing of itself: what crossed the links is drawn instead. */
 function exchanges(view: PaymentView, drawing: Drawing): Line[] {
-  const links = [...new Set(view.exchanges.map((exchange) => exchange.link))].filter((link) => !link.startsWith('payments'))
+  const all = [...view.exchanges.values()]
+  const links = [...new Set(all.map((exchange) => exchange.link))].filter((link) => !link.startsWith('payments'))
   return links.flatMap((link) => {
-    const list = view.exchanges.filter((exchange) => exchange.link === link)
+    const list = all.filter((exchange) => exchange.link === link)
     const lane = new Lane(drawing.scale)
     for (const exchange of list) lane.bar(exchange.openedAt, exchange.endedAt ?? drawing.now, '█', exchange.cut ? 'doubt' : 'work')
     const strikes = list.flatMap((exchange) => exchange.strikes)

@@ -9,7 +9,7 @@ import type { Sink } from '../../../events.ts'
 import type { Layout, Reel } from './drawing.ts'
 import { reels } from './drawing.ts'
 import type { Line } from './lines.ts'
-import { fitLine, span, toText } from './lines.ts'
+import { fitLine, span, toText, wrap } from './lines.ts'
 import { rule } from './parts.ts'
 import type { Frame } from './parts.ts'
 import { Picture } from './picture.tsx'
@@ -229,6 +229,9 @@ function hintOf(host: AppProps['host'], { walk, notice, leaveInMs, over }: { wal
   return [span([over ? 'the run has ended' : '', '? keys', 'q leave', ...own, ...(over ? [] : letters)].filter((part) => part !== '').join('   '), 'quiet')]
 }
 
+/** Where the signs of the legend begin. */
+const LEGEND_INDENT = 3
+
 function helpLines(reel: Reel, frame: Frame, keys: ScreenHost['keys']): Line[] {
   const all: [string, string][] = [
     ['q', reel.words.leave],
@@ -238,7 +241,7 @@ function helpLines(reel: Reel, frame: Frame, keys: ScreenHost['keys']): Line[] {
     ...Object.entries(keys).map(([key, { label, fault }]): [string, string] => [key, fault ? `switch the fault ${label} on and off` : label]),
     ['Ctrl-C', reel.words.interrupt],
   ]
-  return [...reel.head(frame), rule(frame.columns), ...all.map(([key, does]): Line => [span(`   ${key.padEnd(8)}`, 'title'), span(does)]), [span(' ')], ...reel.legend].slice(0, Math.max(1, frame.rows - 1)).map((one) => fitLine(one, frame.columns))
+  return [...reel.head(frame), rule(frame.columns), ...all.map(([key, does]): Line => [span(`   ${key.padEnd(8)}`, 'title'), span(does)]), [span(' ')], ...reel.legend.flatMap((one) => wrap(one, frame.columns, LEGEND_INDENT))].slice(0, Math.max(1, frame.rows - 1)).map((one) => fitLine(one, frame.columns))
 }
 
 /**
