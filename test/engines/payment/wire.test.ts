@@ -15,7 +15,7 @@ async function told(scenario: string): Promise<{ events: Event[]; broken: unknow
 }
 
 describe.concurrent('on real sockets', () => {
-  it.each(['double-click', 'bank-maybe', 'notify-down', 'C4', 'C11', 'D9', 'U18', 'E5', 'T3', 'R1', 'B9', 'K3', 'L4', 'O3'])('%s holds', async (name) => {
+  it.each(['double-click', 'bank-maybe', 'notify-down', 'C4', 'C11', 'D9', 'U18', 'E5', 'T3', 'R1', 'B12', 'K3', 'L4', 'O3'])('%s holds', async (name) => {
     expect(await told(name)).toMatchObject({ verdict: 'held', broken: [], unfired: [] })
   }, LONGEST_MS)
 
