@@ -60,7 +60,7 @@ function settingsInWords({ hop, calls, cutOff, settings, tooSlowShare, well }: S
   ]
   return [
     ...(timeoutMs === null ? ofBank : [`  time-out      ${ms(timeoutMs)}: its p99.9${few} (now ${hop === 'fraud' ? `at most ${ms(now.fraudTimeoutMs)}` : ms(now.notifyTimeoutMs)})`]),
-    `  bulkhead      ${bulkhead}: 1.5 x ${rate(well.ratePerS)} x ${(Math.round(well.latency.p50) / 1000).toFixed(3)} s (the engine reckons so itself, from ${now.bulkhead.floor} to ${now.bulkhead.ceiling})`,
+    `  bulkhead      ${bulkhead}: 1.5 x ${rate(well.ratePerS)} x ${(Math.round(well.latency.p50) / 1000).toFixed(3)} s (the engine finds its own, from ${now.bulkhead.floor} to ${now.bulkhead.ceiling})`,
     `  retry budget  ${percent(retryBudget.share)} of the calls in flight: twice the ${percent(retryBudget.harmlessShare)} that failed without effect, between 1 % and 10 %`,
   ]
 }
