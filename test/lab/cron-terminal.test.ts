@@ -21,7 +21,7 @@ test('kill, pause, resume, add, deploy and skew', { timeout: 120_000 }, async ()
   await terminal.shows(/LEADER/)
   await press('p', /p: hold and release scripted time/)
   await press('?', /\+ +add node\s+d +deploy new build\s+c +skew clock/)
-  await press('?', /q leave/)
+  await press('?', /effects +\d+ due/) // the legend covers it
   await press('c', /\+30\.0 s/)
   await press('+', /n3 +\d+ +follower/)
   await press('k', /n\d +\d+ +dead/)
