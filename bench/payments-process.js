@@ -8,6 +8,7 @@ import { HttpNetwork } from '../dist/http-client.js'
 import { serveHttp } from '../dist/http-server.js'
 import { Random } from '../dist/random.js'
 import { createEngine } from '../dist/engines/payment/engine.js'
+import { DEFAULTS } from '../dist/engines/payment/settings.js'
 import { serveEngine } from '../dist/lab/serve.js'
 import { bank } from '../dist/proxy/mocks/bank.js'
 import { fraud } from '../dist/proxy/mocks/fraud.js'
@@ -53,13 +54,14 @@ async function mocks({ bankMs }) {
 
 /**
  * The payment engine as `serve` runs it, with nobody reading its events.
- * More notifications under way at once than by default, so that none is left for the sweep: a round's work ends with the round.
+ * More notifications under way at once than by default, so that none is left for the sweep: a round's work ends with the round. Places for all the
+ * callers of the largest level: on a machine that is busy with the load itself the limit that the engine finds would turn some away.
  * @param {{ services: Record<string, string>, db: string }} orders
  */
 async function engine({ services, db }) {
   let store
   const served = await serveEngine({
-    clock, random, log: silentLog, node: 'a', incarnation: 1, db, port: 0, services, createEngine, settings: { notifyParallel: 1024 },
+    clock, random, log: silentLog, node: 'a', incarnation: 1, db, port: 0, services, createEngine, settings: { notifyParallel: 1024, bulkhead: { ...DEFAULTS.bulkhead, floor: 256 } },
     boundary: { store: (inner) => (store = inner), network: (inner) => inner, handle: (inner) => inner },
   })
   return { url: served.url, close: () => served.close(1000), facts: () => ({ cpuMs: cpuMs(), ...store.facts() }) }

@@ -328,5 +328,5 @@ function resultOf(outcome: Outcome<HttpResponse>): Result {
   const { status, body } = outcome.value
   if (status >= 500 || status === 408) return 'failure'
   if (status >= 400) return 'ignored'
-  return status < 300 && body !== '' && parseJson(body) === undefined ? 'failure' : 'ok' // a page in the place of an answer
+  return status < 300 && body !== '' && !/^\s*[{[]/.test(body) ? 'failure' : 'ok' // a page in the place of an answer
 }
