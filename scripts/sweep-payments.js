@@ -1,5 +1,5 @@
 // `npm run sweep:payments`: every scenario of payments in virtual time, then each crossing of a node's boundary in it cut by a crash (of scenarios with
-// many, a seeded sample of 200), then every schedule of up to --depth faults (1) of the enumeration. On two processes (--processes 2).
+// many, a seeded sample of 200; of crowds, at least 200 crashes in runs of a dozen), then every schedule of up to --depth faults (1) of the enumeration. On two processes (--processes 2).
 // Prints the figures last; exit code 1 when anything was violated or a crash did not strike.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -7,30 +7,47 @@ import { parseArgs } from 'node:util'
 
 const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, depth: { type: 'string', default: '1' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
 
+/** Crashes that a crowd has to bear, runs of it to begin with, and at most. */
+const CROWD_CRASHES = 200
+const CROWD_RUNS = 12
+const CROWD_RUNS_MOST = 150
+
 if (values.child) {
-  const { cut } = await import('../dist/lab/payment-crossings.js')
+  const { cut, cutCrowd, paymentCrossings, SAMPLE } = await import('../dist/lab/payment-crossings.js')
+  const samples = new Map()
+  const sampleOf = async (scenario) => {
+    if (!samples.has(scenario)) samples.set(scenario, (await paymentCrossings(scenario, undefined, SAMPLE)).crossings)
+    return samples.get(scenario)
+  }
   process.on('message', async (crossing) => {
     try {
-      process.send(await cut(crossing))
+      process.send(crossing.crowd ? await cutCrowd(crossing.crowd, crossing.seed, await sampleOf(crossing.crowd)) : await cut(crossing))
     } catch (error) {
       process.send({ crossing, violations: [`it threw: ${error?.code ?? ''} ${error?.message ?? error}`], struck: true, trace: '' })
     }
   })
 } else {
-  const { SAMPLE, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
+  const { CROWD, SAMPLE, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
   const { loadScenarios } = await import('../dist/lab/units.js')
   const { explore } = await import('../dist/lab/explore.js')
   const { workloads } = await import('../dist/engines/payment/workloads.js')
   const started = performance.now()
   const jobs = []
   const sampled = {}
+  const crowds = {}
   const names = (await loadScenarios()).filter(({ engine }) => engine === 'payment').map(({ name }) => name).filter((name) => values.only === undefined || values.only.split(',').includes(name))
   for (const scenario of names) {
     const { crossings, of } = await paymentCrossings(scenario, undefined, SAMPLE)
+    if (of > CROWD) {
+      crowds[scenario] = { crossings: of, begun: CROWD_RUNS, runs: 0, crashes: 0 }
+      for (let seed = 1; seed <= CROWD_RUNS; seed++) jobs.push({ crowd: scenario, seed })
+      continue
+    }
     if (of > crossings.length) sampled[scenario] = of
     jobs.push(...crossings)
   }
-  console.error(`${jobs.length} crossings of ${names.length} scenarios, ${Math.round((performance.now() - started) / 1000)} s`)
+  const cuts = jobs.filter(({ crowd }) => crowd === undefined).length
+  console.error(`${cuts} crossings of ${names.length} scenarios, ${Math.round((performance.now() - started) / 1000)} s`)
   const traces = new Set()
   const wrong = []
   const voids = []
@@ -39,11 +56,16 @@ if (values.child) {
     new Promise((resolve, reject) => {
       const child = fork(fileURLToPath(import.meta.url), ['--child'])
       const give = () => (next < jobs.length ? child.send(jobs[next++]) : child.disconnect())
-      child.on('message', ({ crossing, violations, struck, trace }) => {
+      child.on('message', ({ crossing, scenario, seed, crashes, violations, struck, trace }) => {
         done++
         traces.add(trace)
-        if (violations.length > 0) wrong.push({ ...crossing, violations })
-        if (!struck) voids.push(crossing)
+        if (violations.length > 0) wrong.push({ ...(crossing ?? { scenario, seed }), violations })
+        if (scenario !== undefined) {
+          crowds[scenario].runs++
+          const crowd = crowds[scenario]
+          crowd.crashes += crashes
+          if (crowd.crashes < CROWD_CRASHES && crowd.begun < CROWD_RUNS_MOST) jobs.push({ crowd: scenario, seed: ++crowd.begun })
+        } else if (!struck) voids.push(crossing)
         if (done % 1000 === 0) console.error(`${done} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s, ${wrong.length} violations`)
         give()
       })
@@ -56,7 +78,7 @@ if (values.child) {
   for (const each of wrong.slice(0, 20)) console.log(JSON.stringify(each))
   for (const each of voids.slice(0, 20)) console.log(JSON.stringify({ void: each }))
   for (const { token, findings } of explored?.convictions ?? []) console.log(JSON.stringify({ violated: token, findings }))
-  const ok = wrong.length === 0 && voids.length === 0 && (explored?.violations ?? 0) === 0 && (explored?.voids.length ?? 0) === 0
-  console.log(JSON.stringify({ ok, seconds: Math.round((performance.now() - started) / 1000), scenarios: names.length, cuts: jobs.length, sampled, voids: voids.length, traces: traces.size, violations: wrong.length, ...(explored ? { schedules: explored.schedules, byFaults: explored.byFaults, scheduleTraces: explored.traces, scheduleVoids: explored.voids.length, scheduleViolations: explored.violations } : {}) }))
+  const ok = wrong.length === 0 && voids.length === 0 && Object.values(crowds).every(({ crashes }) => crashes >= CROWD_CRASHES) && (explored?.violations ?? 0) === 0 && (explored?.voids.length ?? 0) === 0
+  console.log(JSON.stringify({ ok, seconds: Math.round((performance.now() - started) / 1000), scenarios: names.length, cuts, crowds, sampled, voids: voids.length, traces: traces.size, violations: wrong.length, ...(explored ? { schedules: explored.schedules, byFaults: explored.byFaults, scheduleTraces: explored.traces, scheduleVoids: explored.voids.length, scheduleViolations: explored.violations } : {}) }))
   process.exitCode = ok ? 0 : 1
 }

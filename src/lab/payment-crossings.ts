@@ -10,7 +10,7 @@ import type { PaymentAdapter, PayOrder } from '../engines/payment/adapter.ts'
 import { GOOD_CARD, Shop } from '../engines/payment/shop.ts'
 import { note } from './explore.ts'
 import type { Plan, Subject } from './plan.ts'
-import type { Loaded } from './run.ts'
+import type { Loaded, Result } from './run.ts'
 import { load, run } from './run.ts'
 import type { PaymentScenario } from './units.ts'
 import type { LabStage } from './world.ts'
@@ -41,6 +41,10 @@ const AFTERMATH_MS = 120_000
 const ALWAYS = ['at-most-one-charge', 'answer-matches-ledger', 'no-lost-payment']
 /** Of scenarios with more crossings than this, a sample of so many is cut. */
 export const SAMPLE = 200
+/** A scenario with more is a crowd: its crashes come one after another in the same run, for each run takes seconds. */
+export const CROWD = 3500
+/** Lives of a node in such a run. */
+const CROWDED_LIVES = 12
 
 /** The crossings of a scenario, in order; a seeded sample of them when there are more than `most`. `of` tells how many there are. */
 export async function paymentCrossings(scenario: string, subject: Subject = { kind: 'reference' }, most = Number.POSITIVE_INFINITY): Promise<{ crossings: Crossing[]; of: number }> {
@@ -75,8 +79,55 @@ export async function cut(crossing: Crossing, subject: Subject = { kind: 'refere
   }
   const result = await run(plan, { untold: true, sinks: [watch], onWorld: (opened) => (world = opened) }, withAftermath(loaded))
   if (broken !== undefined) throw broken
-  const violations = result.findings.filter(({ invariant, verdict }) => verdict === 'violated' && !invariant.startsWith('expected: ')).map(({ invariant, violations: [first] }) => `${invariant}: ${first?.why}`)
-  return { crossing, violations, struck, trace: trace.digest('base64') }
+  return { crossing, violations: violationsOf(result), struck, trace: trace.digest('base64') }
+}
+
+export interface CrowdRun {
+  scenario: string
+  seed: number
+  violations: string[]
+  /** Crashes that came to pass. */
+  crashes: number
+  trace: string
+}
+
+/**
+ * A crowd, and a node that dies again and again among it: each life at a crossing drawn from those that a run without crashes passes, early enough that
+ * the lives after it have something left to do.
+ */
+export async function cutCrowd(scenario: string, seed: number, crossings: readonly Crossing[], subject: Subject = { kind: 'reference' }): Promise<CrowdRun> {
+  const { plan, loaded } = await prepare(scenario, subject)
+  const random = Random.seeded(`${scenario}/${seed}`)
+  const trace = createHash('sha256')
+  let crashes = 0
+  let world: LabStage
+  let broken: unknown
+  const armed = new Map<string, string>()
+  const watch = (event: Event) => {
+    note(trace, event)
+    const node = event.node ?? ''
+    if (event.type === 'node.started' && event['incarnation'] <= CROWDED_LIVES) {
+      const { point } = random.pick(crossings)
+      const nth = 1 + Math.floor(point.nth / (CROWDED_LIVES * (1 + 3 * random.next())))
+      armed.set(node, `${point.site}:${point.when}`)
+      world.killAt({ ...point, nth }, node)
+    }
+    if (event.type !== 'node.killed' || event['site'] !== armed.get(node)) return
+    crashes++
+    world.clock.after(RESTART_MS, () => {
+      world.restart(node).catch((error: unknown) => {
+        broken ??= error
+      })
+    })
+  }
+  const result = await run({ ...plan, seed }, { untold: true, sinks: [watch], onWorld: (opened) => (world = opened) }, withAftermath(loaded))
+  if (broken !== undefined) throw broken
+  return { scenario, seed, violations: violationsOf(result), crashes, trace: trace.digest('base64') }
+}
+
+/** What invariants say; what the scenario expects beyond them need not hold under a second fault. */
+function violationsOf({ findings }: Result): string[] {
+  return findings.filter(({ invariant, verdict }) => verdict === 'violated' && !invariant.startsWith('expected: ')).map(({ invariant, violations: [first] }) => `${invariant}: ${first?.why}`)
 }
 
 async function prepare(scenario: string, subject: Subject): Promise<{ plan: Plan; loaded: Loaded }> {
