@@ -39,6 +39,8 @@ const RESTART_MS = 100
 const AFTERMATH_MS = 120_000
 /** Judges of every run, beside the scenario's own. */
 const ALWAYS = ['at-most-one-charge', 'answer-matches-ledger', 'no-lost-payment']
+/** What is told last. */
+const FINAL: ReadonlySet<string> = new Set(['charged', 'declined', 'review'])
 /** Of scenarios with more crossings than this, a sample of so many is cut. */
 export const SAMPLE = 200
 /** A scenario with more is a crowd: its crashes come one after another in the same run, for each run takes seconds. */
@@ -135,7 +137,7 @@ async function prepare(scenario: string, subject: Subject): Promise<{ plan: Plan
   return { plan, loaded: await load(plan) }
 }
 
-/** When the script is over, peace; then somebody asks about every order that was asked for, so that what became of it has been said. */
+/** When the script is over, peace; then somebody asks about every order of which nothing final was said, so that what became of it has been. */
 function withAftermath(loaded: Loaded, over: () => void = () => {}): Loaded {
   const scenario = loaded.scenario as PaymentScenario
   return {
@@ -146,6 +148,7 @@ function withAftermath(loaded: Loaded, over: () => void = () => {}): Loaded {
         const orders = new Map<string, PayOrder>()
         world.tally((event) => {
           if (event.type === 'client.sent' && !event['changed'] && !orders.has(event['order'])) orders.set(event['order'], { order: event['order'], key: event['key'], amount: event['amount'], currency: event['currency'], card: GOOD_CARD })
+          if (event.type === 'client.told' && FINAL.has(event['told'])) orders.delete(event['order'])
           return false
         })
         await scenario.drive(world)
