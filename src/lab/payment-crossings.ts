@@ -44,7 +44,7 @@ const FINAL: ReadonlySet<string> = new Set(['charged', 'declined', 'review'])
 /** Of scenarios with more crossings than this, a sample of so many is cut. */
 export const SAMPLE = 200
 /** A scenario with more is a crowd: its crashes come one after another in the same run, for each run takes seconds. */
-export const CROWD = 3500
+export const CROWD = 600
 /** Lives of a node in such a run. */
 const CROWDED_LIVES = 12
 
