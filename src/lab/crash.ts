@@ -14,7 +14,8 @@ import { connectionCut } from '../network.ts'
 import type { CrashPoint, PausePoint, StoreFault } from '../scenario.ts'
 import type { Migration, Store, Tx } from '../engines/store/store.ts'
 
-const never = new Promise<never>(() => {})
+/** Of its own for each wait: whatever waits for a promise that all share is kept for as long as the process lives. */
+const never = () => new Promise<never>(() => {})
 
 /** Thrown inside a transaction whose life ended while it waited in the queue: it is rolled back. */
 class Dead extends Error {
@@ -133,23 +134,23 @@ export class Life {
 
   async #cross<T>(site: string, inner: (nth: number) => Promise<T>): Promise<T> {
     while (this.#stopped && !this.#dead) await this.#stopped
-    if (this.#dead) return never
+    if (this.#dead) return never()
     const nth = this.#count(site)
     this.#setup.onCrossing?.({ site, nth, when: 'before' })
     if (this.#strikes(site, nth, 'before')) {
       this.die(`${site}:before`)
-      return never
+      return never()
     }
     this.#standStill(site, nth, 'before')
     while (this.#stopped && !this.#dead) await this.#stopped
-    if (this.#dead) return never
+    if (this.#dead) return never()
     try {
       return await inner(nth)
     } finally {
       this.#standStill(site, nth, 'after')
       while (this.#stopped && !this.#dead) await this.#stopped
       this.#after(site, nth)
-      if (this.#dead) await never
+      if (this.#dead) await never()
     }
   }
 
