@@ -175,7 +175,7 @@ describe('what is genuine', () => {
 
 describe('the inbox', () => {
   test('a webhook is processed after the latency, and a second copy of it is a duplicate without an effect', async () => {
-    const { customer: it, clock, send, deliver, run, events } = open({ name: 'customer-2' })
+    const { clock, send, deliver, run, events } = open({ name: 'customer-2' })
     await run(async () => {
       expect((await deliver('evt_1', { 'webhook-sequence': '7', 'webhook-endpoint': 'ep_1' })).status).toBe(204)
       expect(clock.monotonic()).toBe(20)
