@@ -164,8 +164,9 @@ const BYTES: Partial<Record<EvilMood['kind'], Bytes>> = {
   },
   garbage: (connection) => connection.finish(Buffer.from('00ff16030100fe4854545020 6e6f7065 0d0a0d0a'.replaceAll(' ', ''), 'hex')),
   async ansi(connection) {
+    // A client of HTTP refuses ESC in a header, but not CSI as one byte, 0x9b, which 8-bit terminals obey as well.
     const body = '\u001b[2J\u001b[31mRED\u0007\u001b]0;owned\u0007'
-    await connection.send(`HTTP/1.1 500 \u001b[31mRED\u0007\r\nx-colour: \u001b[32mgreen\u001b[0m\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+    await connection.send(Buffer.from(`HTTP/1.1 500 \u001b[31mRED\u0007\r\nx-colour: \u009b32mgreen\u009b0m\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n${body}`, 'latin1'))
   },
 }
 
