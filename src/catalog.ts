@@ -48,6 +48,7 @@ export const toxics: Loaders<Toxic> = {
 
 export const mocks = {
   bank: () => import('./proxy/mocks/bank.ts'),
+  customer: () => import('./proxy/mocks/customer.ts'),
   fraud: () => import('./proxy/mocks/fraud.ts'),
   notification: () => import('./proxy/mocks/notification.ts'),
   resource: () => import('./proxy/mocks/resource.ts'),
