@@ -90,3 +90,8 @@ export class WebhookEngine implements Engine {
 
   handle = (request: HttpRequest): Promise<HttpResponse> => this.#face.handle(request)
 }
+
+/** What a module given as subject exports as `createEngine`. */
+export type CreateWebhook = (outside: WebhookOutside, settings: Partial<WebhookSettings>) => WebhookEngine
+
+export const createEngine: CreateWebhook = (outside, settings) => new WebhookEngine(outside, settings)
