@@ -14,6 +14,7 @@ import type { NewEvent } from '../engines/webhook/events.ts'
 import { migrations } from '../engines/webhook/migrations.ts'
 import type { Replays } from '../engines/webhook/replay.ts'
 import type { WebhookSettings } from '../engines/webhook/settings.ts'
+import { publicKeyOf } from '../engines/webhook/signature.ts'
 import { DEFAULTS } from '../engines/webhook/settings.ts'
 import type { Arrival, MoodSpec, Told, WebhookScenario, WebhookStage } from '../engines/webhook/stage.ts'
 import { empty, fold, story } from '../engines/webhook/view.ts'
@@ -106,7 +107,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     this.#customer(customer)
     const { endpoint, secret } = await this.endpoints.add({ url: this.#parts.urlOf(customer), ...spec })
     this.#customerOf.set(endpoint.id, customer)
-    this.trust(customer, [...(this.#secrets.get(customer) ?? []), secret])
+    this.trust(customer, [...(this.#secrets.get(customer) ?? []), secret.startsWith('whsk_') ? publicKeyOf(secret) : secret])
     this.note('endpoint.added', { endpoint: endpoint.id, customer })
     const until = this.clock.monotonic() + TAKEN_WITHIN_MS
     while (this.nodes.some((node) => this.body.alive(node)) && this.clock.monotonic() < until) {
@@ -128,6 +129,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
 
   skew(customer: string, ms: number): void {
     this.#customer(customer).skew(ms)
+    this.note('customer.skewed', { customer, ms })
   }
 
   inbox(customer: string): readonly Arrival[] {

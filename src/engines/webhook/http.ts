@@ -36,7 +36,8 @@ export class Face {
     try {
       if (pathname === '/healthz') return json(200, { ok: true })
       if (pathname === '/v1/events' && request.method === 'POST') {
-        const taken = await this.#setup.events.take(parseJson(request.body) as NewEvent)
+        const key = request.headers['idempotency-key']
+        const taken = await this.#setup.events.take({ ...(parseJson(request.body) as NewEvent), ...(key === undefined ? {} : { idempotencyKey: key }) })
         this.#setup.wake()
         return json(202, taken)
       }
