@@ -31,7 +31,7 @@ export async function die(world: WebhookStage, costs: Cost[], point: CrashPoint 
   else world.killAt(point, VICTIM)
   const { t } = await death
   const inFlight: Record<string, number> = {}
-  for (const each of world.customers) inFlight[each] = requestsTo(world, each) - (await attemptsAt(world, each)) - costs.reduce((sum, cost) => sum + cost.inFlight[each]!, 0)
+  for (const each of world.customers) inFlight[each] = (await inFlightAt(world, each)) - costs.reduce((sum, cost) => sum + cost.inFlight[each]!, 0)
   const next = world.must((event) => event.type === 'exchange.opened' && event['link'] === customer, DEATH_WITHIN_MS)
   const alone = world.nodes.length === 1
   if (alone) await world.restart(VICTIM)
@@ -42,12 +42,17 @@ export async function die(world: WebhookStage, costs: Cost[], point: CrashPoint 
   return cost
 }
 
-/** Events that keep coming until they are stopped, so many a second; the answer of `stop` are the ids of those that were accepted. */
-export function keepSending(world: WebhookStage, perSecond: number, type = 'order.created'): { stop(): Promise<readonly string[]> } {
+/** Events that keep coming until they are stopped, so many a second, to `node` or to any that lives; the answer of `stop` are the ids of those that were accepted. */
+export function keepSending(world: WebhookStage, perSecond: number, node?: string): { stop(): Promise<readonly string[]> } {
   let stopped = false
   const ids: string[] = []
   const flow = (async () => {
-    while (!stopped) ids.push(...(await world.stream(perSecond, perSecond, (n) => ({ type, data: { n: ids.length + n } }))))
+    const sent: Promise<void>[] = []
+    for (let n = 0; !stopped; n++) {
+      sent.push(world.produce({ type: 'order.created', data: { n } }, { node }).then(({ id }) => void (id !== null && ids.push(id))))
+      await world.clock.sleep(1000 / perSecond)
+    }
+    await Promise.all(sent)
     return ids
   })()
   flow.catch(() => {}) // told by stop
@@ -94,11 +99,17 @@ function endpointsOf(world: WebhookStage, customer: string): string[] {
   return world.of('endpoint.added').filter((event) => event['customer'] === customer).map((event) => event['endpoint'] as string)
 }
 
+/** Requests to a customer that have no end in the store. */
+export async function inFlightAt(world: WebhookStage, customer: string): Promise<number> {
+  return requestsTo(world, customer) - (await attemptsAt(world, customer))
+}
+
 function requestsTo(world: WebhookStage, customer: string): number {
   return world.of('exchange.opened').filter((event) => event['link'] === customer).length
 }
 
-async function attemptsAt(world: WebhookStage, customer: string): Promise<number> {
+/** Attempts at a customer that are written down. */
+export async function attemptsAt(world: WebhookStage, customer: string): Promise<number> {
   const [row] = await world.store.transaction('look', (tx) =>
     tx.query<{ n: number }>('SELECT COUNT(*) AS n FROM attempt a JOIN delivery d ON d.id = a.delivery JOIN endpoint p ON p.lane = d.lane WHERE p.id IN (SELECT value FROM json_each(:endpoints))', { endpoints: JSON.stringify(endpointsOf(world, customer)) }),
   )
