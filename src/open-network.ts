@@ -254,6 +254,8 @@ class Origin {
   readonly #connections = new Set<Connection>()
   /** The one used last is taken first, so that those too many grow old. */
   readonly #idle: Connection[] = []
+  /** Connections whose answer is whole and that will be ready, or dropped, within a turn: a caller that asks again at once needs no other. */
+  #finishing = 0
 
   constructor(url: URL, terms: Terms, resting: Set<Origin>) {
     this.name = url.origin
@@ -336,9 +338,16 @@ class Origin {
     this.#dial()
   }
 
+  /** A connection whose answer is whole. */
+  finished(connection: Connection): void {
+    connection.finishing = true
+    this.#finishing++
+  }
+
   /** A connection that carries nothing. */
   ready(connection: Connection): void {
     if (!this.#connections.has(connection)) return
+    this.#noLongerFinishing(connection)
     const exchange = (connection.used ? undefined : this.#again.shift()) ?? this.#waiting.shift()
     if (exchange) return connection.carry(exchange)
     this.#idle.push(connection)
@@ -348,6 +357,7 @@ class Origin {
   /** A connection that has ended. */
   drop(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
+    this.#noLongerFinishing(connection)
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#dial()
@@ -359,8 +369,13 @@ class Origin {
     await Promise.all([...this.#connections].map((connection) => connection.close()))
   }
 
+  #noLongerFinishing(connection: Connection): void {
+    if (connection.finishing) this.#finishing--
+    connection.finishing = false
+  }
+
   get #wanted(): number {
-    return this.#waiting.size + this.#again.size
+    return this.#again.size + Math.max(0, this.#waiting.size - this.#finishing)
   }
 
   #dial(): void {
@@ -467,6 +482,8 @@ class Dial {
 class Connection {
   /** Whether a request was written on it before. */
   used = false
+  /** Counted by its origin. */
+  finishing = false
   readonly #origin: Origin
   readonly #socket: Socket
   readonly #client: Client
@@ -655,6 +672,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.#origin.finished(this.connection!)
     this.#answer(this.#bodyRead > this.#bodyKept ? 'too_large' : undefined)
   }
 
