@@ -385,6 +385,16 @@ describe('connections', () => {
     expect(told(await call(open, target.http, AMPLE_MS, aborter.signal))).toBe('failed ABORTED')
   })
 
+  test('of many calls with one signal it ends those that are not over', async () => {
+    const [good, silent] = [await receiver(says(OK)), await receiver(() => {})]
+    const open = network()
+    const aborter = new AbortController()
+    const calls = [silent, good, silent, good, silent, good, good, silent].map(({ http }) => call(open, http, AMPLE_MS, aborter.signal).then(told))
+    await Promise.all([1, 3, 5, 6].map((i) => calls[i]))
+    aborter.abort()
+    expect((await Promise.all(calls)).map((end) => end.split(' ')[1])).toEqual(['ABORTED', '200', 'ABORTED', '200', 'ABORTED', '200', '200', 'ABORTED'])
+  })
+
   test('origins that nobody calls make room for new ones; those that are called do not', async () => {
     const targets = await Promise.all([1, 2, 3, 4].map(() => receiver(says(OK))))
     const silent = await receiver(() => {})
@@ -463,6 +473,36 @@ describe('W-KEEPALIVE-RACE: a used connection that ends before one byte of the a
     const open = network({ connectionsPerOrigin: 2 })
     const outcomes = await Promise.all(Array.from({ length: 30 }, () => call(open, target.http)))
     expect(outcomes.map(told)).toEqual(Array(30).fill('ok 200'))
+  })
+
+  test('waits for a fresh one while used ones become free', async () => {
+    const held: Socket[] = []
+    const target = await receiver(onRequest((socket, nth) => {
+      if (nth === 1) clock.after(20, () => socket.write(OK))
+      else if (held.length === 0) held.push(socket)
+      else socket.destroy()
+    }))
+    let openGate = () => {}
+    const gate = new Promise<void>((resolve) => {
+      openGate = resolve
+    })
+    let lookups = 0
+    const open = network({ lookup: async () => {
+      if (++lookups > 1) await gate
+      return [{ address: '127.0.0.1', family: 4 }]
+    } })
+    const origin = `http://hooks.test:${target.port}`
+    expect((await Promise.all([call(open, origin), call(open, origin)])).map(told)).toEqual(['ok 200', 'ok 200'])
+    const slow = call(open, origin)
+    while (held.length === 0) await clock.sleep(1)
+    const raced = call(open, origin)
+    while (lookups < 2) await clock.sleep(1) // it is on its second try
+    held[0]!.write(OK)
+    expect(told(await slow)).toBe('ok 200')
+    await clock.sleep(20) // its connection is free now, and used
+    openGate()
+    expect(told(await raced)).toBe('ok 200')
+    expect(target.connections).toBe(3)
   })
 
   test('a fresh connection gets no second try, nor does a used one once the answer has begun', async () => {
