@@ -75,7 +75,7 @@ export interface OpenAnswer extends HttpResponse {
   cut?: 'too_large' | 'broken' | 'slow'
 }
 
-/** All addresses of a name. Rejects with a `code` as node's does. */
+/** All addresses of a name. Rejects with a `code` as node's does; must end some time: until then it is not asked again. */
 export type Lookup = (name: string) => Promise<readonly { address: string; family: number }[]>
 
 export interface OpenNetworkOptions {
@@ -129,7 +129,7 @@ export class OpenNetwork implements Network {
       const origin = this.#origins.get(service) ?? this.#open(service)
       if (!(origin instanceof Origin)) return resolve({ kind: 'failed', error: origin })
       const exchange = new Exchange(origin, request, resolve)
-      const wrong = 'host' in request.headers ? 'its own header "host"' : whatIsWrong(request)
+      const wrong = foreignHeader(request.headers) ?? whatIsWrong(request)
       if (wrong) exchange.fail(new ResilError('INVALID_REQUEST', `${wrong} cannot be sent`))
       else if (signal?.aborted) exchange.giveUp('ABORTED')
       else if (!(timeoutMs > 0)) exchange.giveUp('TIMEOUT')
@@ -690,6 +690,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (unsent && code !== 'CLOSED') this.failUnconnected(new ResilError('UNREACHABLE', 'the connection ended before it was used', '', { cause: error }))
     else this.fail(new ResilError(code, error.message || code, '', { cause: error }))
   }
+}
+
+/** undici lets a host of one's own through, and capitals past the names that it and we refuse. */
+function foreignHeader(headers: Record<string, string>): string | undefined {
+  for (const name in headers) if (name === 'host' || /[A-Z]/.test(name)) return `header ${JSON.stringify(name)}`
+  return undefined
 }
 
 /** What undici is told when a request is over for us; its words reach nobody. */

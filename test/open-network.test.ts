@@ -141,6 +141,7 @@ describe('the phase in which an exchange ends decides its outcome', () => {
     { name: 'nobody listens', outcome: 'failed REFUSED' },
     { name: 'a path that cannot be written', request: { path: '/a b' }, behave: says(OK), outcome: 'failed INVALID_REQUEST' },
     { name: '117: its own host', request: { headers: { host: 'bank.test' } }, behave: says(OK), outcome: 'failed INVALID_REQUEST' },
+    { name: '117: its own host, in capitals', request: { headers: { Host: 'bank.test' } }, behave: says(OK), outcome: 'failed INVALID_REQUEST' },
     { name: '117: its own length', request: { headers: { 'content-length': '7' } }, behave: says(OK), outcome: 'failed INVALID_REQUEST' },
     { name: '116: a line break in a header', request: { headers: { x: 'a\r\nwebhook-id: b' } }, behave: says(OK), outcome: 'failed INVALID_REQUEST' },
     { name: 'no time at all', timeoutMs: 0, behave: says(OK), outcome: 'failed TIMEOUT' },
