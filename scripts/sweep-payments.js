@@ -11,6 +11,12 @@ const { values } = parseArgs({ options: { processes: { type: 'string', default: 
 const CROWD_CRASHES = 200
 const CROWD_RUNS = 12
 const CROWD_RUNS_MOST = 150
+/** Between two words of progress. */
+const PROGRESS_MS = 30_000
+/** Violations that are told, as they are found. */
+const WRONG_TOLD = 200
+/** Scenarios that are named as the dearest. */
+const DEAREST = 8
 
 if (values.child) {
   const { cut, cutCrowd, paymentCrossings, SAMPLE } = await import('../dist/lab/payment-crossings.js')
@@ -20,10 +26,13 @@ if (values.child) {
     return samples.get(scenario)
   }
   process.on('message', async (crossing) => {
+    const { user, system } = process.cpuUsage()
+    const cpuMs = () => (process.cpuUsage().user + process.cpuUsage().system - user - system) / 1000
     try {
-      process.send(crossing.crowd ? await cutCrowd(crossing.crowd, crossing.seed, await sampleOf(crossing.crowd)) : await cut(crossing))
+      const run = crossing.crowd ? await cutCrowd(crossing.crowd, crossing.seed, await sampleOf(crossing.crowd)) : await cut(crossing)
+      process.send({ ...run, cpuMs: cpuMs() })
     } catch (error) {
-      process.send({ crossing, violations: [`it threw: ${error?.code ?? ''} ${error?.message ?? error}`], struck: true, trace: '' })
+      process.send({ crossing, violations: [`it threw: ${error?.code ?? ''} ${error?.message ?? error}`], struck: true, trace: '', cpuMs: cpuMs() })
     }
   })
 } else {
@@ -51,22 +60,30 @@ if (values.child) {
   const traces = new Set()
   const wrong = []
   const voids = []
-  let [next, done] = [0, 0]
+  const cost = new Map()
+  let [next, done, told] = [0, 0, performance.now()]
   const worker = () =>
     new Promise((resolve, reject) => {
       const child = fork(fileURLToPath(import.meta.url), ['--child'])
       const give = () => (next < jobs.length ? child.send(jobs[next++]) : child.disconnect())
-      child.on('message', ({ crossing, scenario, seed, crashes, violations, struck, trace }) => {
+      child.on('message', ({ crossing, scenario, seed, crashes, violations, struck, trace, cpuMs }) => {
         done++
+        const name = scenario ?? crossing.scenario ?? crossing.crowd
+        cost.set(name, (cost.get(name) ?? 0) + cpuMs)
         traces.add(trace)
-        if (violations.length > 0) wrong.push({ ...(crossing ?? { scenario, seed }), violations })
+        if (violations.length > 0) {
+          wrong.push({ ...(crossing ?? { scenario, seed }), violations })
+          if (wrong.length <= WRONG_TOLD) console.error(JSON.stringify(wrong.at(-1)))
+        }
         if (scenario !== undefined) {
           crowds[scenario].runs++
           const crowd = crowds[scenario]
           crowd.crashes += crashes
           if (crowd.crashes < CROWD_CRASHES && crowd.begun < CROWD_RUNS_MOST) jobs.push({ crowd: scenario, seed: ++crowd.begun })
         } else if (!struck) voids.push(crossing)
-        if (done % 1000 === 0) console.error(`${done} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s, ${wrong.length} violations`)
+        if (performance.now() - told < PROGRESS_MS) return give()
+        told = performance.now()
+        console.error(`${done} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s, ${wrong.length} violations`)
         give()
       })
       child.on('error', reject)
@@ -75,10 +92,9 @@ if (values.child) {
     })
   await Promise.all(Array.from({ length: Number(values.processes) }, worker))
   const explored = values.only === undefined ? await explore({ depth: Number(values.depth), workloads: Object.keys(workloads), seed: 1, subject: { kind: 'reference' }, limit: 10_000_000 }) : undefined
-  for (const each of wrong.slice(0, 20)) console.log(JSON.stringify(each))
   for (const each of voids.slice(0, 20)) console.log(JSON.stringify({ void: each }))
   for (const { token, findings } of explored?.convictions ?? []) console.log(JSON.stringify({ violated: token, findings }))
   const ok = wrong.length === 0 && voids.length === 0 && Object.values(crowds).every(({ crashes }) => crashes >= CROWD_CRASHES) && (explored?.violations ?? 0) === 0 && (explored?.voids.length ?? 0) === 0
-  console.log(JSON.stringify({ ok, seconds: Math.round((performance.now() - started) / 1000), scenarios: names.length, cuts, crowds, sampled, voids: voids.length, traces: traces.size, violations: wrong.length, ...(explored ? { schedules: explored.schedules, byFaults: explored.byFaults, scheduleTraces: explored.traces, scheduleVoids: explored.voids.length, scheduleViolations: explored.violations } : {}) }))
+  console.log(JSON.stringify({ ok, seconds: Math.round((performance.now() - started) / 1000), scenarios: names.length, cuts, crowds, sampled, dearestCpuSeconds: Object.fromEntries([...cost].toSorted((a, b) => b[1] - a[1]).slice(0, DEAREST).map(([name, ms]) => [name, Math.round(ms / 1000)])), voids: voids.length, traces: traces.size, violations: wrong.length, ...(explored ? { schedules: explored.schedules, byFaults: explored.byFaults, scheduleTraces: explored.traces, scheduleVoids: explored.voids.length, scheduleViolations: explored.violations } : {}) }))
   process.exitCode = ok ? 0 : 1
 }

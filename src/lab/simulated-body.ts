@@ -54,7 +54,8 @@ interface SimulatedNode {
   life: Life | undefined
   clock: NodeClock | undefined
   stop: AbortController
-  ended: Promise<void>
+  /** Its loops have ended by themselves, or it is dead. */
+  ended: Promise<unknown>
   points: FaultPoint[]
   /** Requests that have no answer yet. */
   open: Set<Promise<unknown>>
@@ -106,6 +107,8 @@ export class SimulatedBody implements PaymentBody {
     const at = this.#node(node)
     const incarnation = ++at.incarnation
     const clock = new NodeClock(this.clock, this.#setup.clockOf?.(node))
+    let died: () => void
+    const death = new Promise<void>((resolve) => (died = resolve))
     const life = new Life({
       clock: this.clock,
       onSpoilt: ({ site, how }) => log.emit('lab', 'store.spoilt', { site, how }, node),
@@ -119,6 +122,7 @@ export class SimulatedBody implements PaymentBody {
         clock.kill()
         void this.#network.link(this.#serviceOf(node)).setEnabled(false)
         log.emit('lab', 'node.killed', { incarnation, site }, node)
+        died()
       },
     })
     at.life = life
@@ -147,7 +151,7 @@ export class SimulatedBody implements PaymentBody {
     })
     await this.#network.link(this.#serviceOf(node)).setEnabled(true)
     log.emit('lab', 'node.started', { incarnation }, node)
-    at.ended = engine.start(at.stop.signal).catch((error: unknown) => {
+    const ended = engine.start(at.stop.signal).catch((error: unknown) => {
       if (!(error instanceof ResilError) || !this.#setup.refusals?.includes(error.code)) {
         this.#bug ??= error
         return
@@ -155,6 +159,7 @@ export class SimulatedBody implements PaymentBody {
       log.emit('lab', 'node.refused', { code: error.code, why: error.message }, node)
       life.die('refused')
     })
+    at.ended = Promise.race([ended, death])
   }
 
   kill(node: string, site: string): Promise<void> {

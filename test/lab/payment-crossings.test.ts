@@ -25,3 +25,7 @@ it('a crowd bears several crashes in one run', async () => {
   expect(violations).toEqual([])
   expect(crashes).toBeGreaterThan(3)
 }, 60_000)
+
+it('a node that dies while it ends does not hold up whoever told it to', async () => {
+  expect(await cut({ scenario: 'C11', node: 'n1', life: 1, point: { site: 'tx:sweep', nth: 2, when: 'after' } })).toMatchObject({ struck: true, violations: [] })
+})
