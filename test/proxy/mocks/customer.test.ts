@@ -449,6 +449,18 @@ describe('a deferred acknowledgement', () => {
     expect([acks.length, it.ledger.effects]).toEqual([1, 1])
   })
 
+  test('what was put off, done and then forgotten is put off and done again', async () => {
+    const { customer: it, acks, clock, deliver, run } = deferring(() => ok)
+    await run(async () => {
+      await deliver()
+      await clock.sleep(6000)
+      it.forget(1, Random.seeded(1))
+      expect((await deliver()).status).toBe(202)
+      await clock.sleep(6000)
+    })
+    expect([acks.length, it.ledger.effects, it.processed()]).toEqual([2, 2, ['evt_1']])
+  })
+
   test('once it is closed nothing comes any more; without a listener the effect comes alone', async () => {
     const closed = deferring(() => ok)
     await closed.run(async () => {
