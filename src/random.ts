@@ -106,6 +106,13 @@ export class Random {
     return p50 * Math.exp((z * Math.log(p99 / p50)) / Z99)
   }
 
+  /** `n` bytes: for keys, secrets and nonces. As good as the stream: only the system's are secret. */
+  bytes(n: number): Buffer {
+    const bytes = Buffer.alloc(Math.ceil(n / 4) * 4)
+    for (let at = 0; at < n; at += 4) bytes.writeUInt32LE(this.#word(), at)
+    return bytes.subarray(0, n)
+  }
+
   /** `prefix_` and 16 characters of Crockford's base 32 in lower case: 80 bits. */
   id(prefix: string): string {
     let id = `${prefix}_`
