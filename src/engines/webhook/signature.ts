@@ -27,7 +27,10 @@ export interface Secret {
 /** Why a request is not believed: a header is missing, or unreadable; it is too old, or from the future; or the signature is wrong. */
 export type Reason = 'missing' | 'malformed' | 'stale' | 'future' | 'wrong'
 
-export type Verified = { ok: true; id: string; timestamp: number } | { ok: false; reason: Reason }
+export type Refused = { ok: false; reason: Reason }
+
+/** `by` is the place, among the keys that were given, of the one that fits. */
+export type Verified = { ok: true; id: string; timestamp: number; by: number } | Refused
 
 /** Headers as Node, `fetch` or a test has them; upper and lower case are the same. */
 export type AnyHeaders = { get(name: string): string | null } | Readonly<Record<string, string | readonly string[] | undefined>>
@@ -195,7 +198,8 @@ export function verifier(keys: readonly string[], toleranceSeconds = TOLERANCE_S
       if (late) return { ok: false, reason: late }
       const prefix = `${id}.${stamp}.`
       const right = all.map((key) => (key.kind === 'v1' ? matchesHmac(entries, `v1,${hmac(key.secret, prefix, rawBody)}`) : matchesCurve(entries, key.verify, prefix, rawBody)))
-      return right.includes(true) ? { ok: true, id, timestamp: Number(stamp) } : { ok: false, reason: 'wrong' }
+      const by = right.indexOf(true)
+      return by === -1 ? { ok: false, reason: 'wrong' } : { ok: true, id, timestamp: Number(stamp), by }
     },
   }
 }
@@ -277,13 +281,13 @@ function tagValid(word: Word, keys: readonly string[], id: string, timestampSeco
 }
 
 /** An acknowledgement as it comes: `webhook-timestamp` and `webhook-ack-signature` in the headers, the id in the body. Throws INVALID_SECRET, NO_SECRET. */
-export function verifyAck(keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): Verified {
+export function verifyAck(keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): { ok: true } | Refused {
   const stamp = header(headers, 'webhook-timestamp')
   const given = header(headers, 'webhook-ack-signature')
   if (!stamp || !given) return { ok: false, reason: 'missing' }
   const late = isId(id) ? lateness(stamp, nowMs, TOLERANCE_SECONDS) : 'malformed'
   if (late) return { ok: false, reason: late }
-  return ackValid(keys, id, Number(stamp), given) ? { ok: true, id, timestamp: Number(stamp) } : { ok: false, reason: 'wrong' }
+  return ackValid(keys, id, Number(stamp), given) ? { ok: true } : { ok: false, reason: 'wrong' }
 }
 
 /** What an endpoint was sent under the sequence numbers `from` to `to`, both included. */
