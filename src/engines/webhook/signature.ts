@@ -51,7 +51,6 @@ const ID = /^[!-\-/-~]{1,255}$/
 const RESERVED: ReadonlySet<string> = new Set(['receipt', 'ack', 'digest'])
 /** No sign, no leading zero, and nothing that a number could not hold. */
 const TIMESTAMP = /^(0|[1-9]\d{0,14})$/
-const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 /** PKCS #8 of an ed25519 seed, up to the seed. RFC 8410. */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 
@@ -79,7 +78,7 @@ export function readKey(text: string): Key {
   const [, prefix, encoded] = /^(whsec|whsk|whpk)_(.*)$/s.exec(text) ?? []
   if (prefix === undefined || encoded === undefined) throw invalid('a secret begins with whsec_ or whsk_, a public key with whpk_')
   const bytes = Buffer.from(encoded, 'base64')
-  if (!BASE64.test(encoded) || bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) throw invalid(`what follows ${prefix}_ is not base64`)
+  if (bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) throw invalid(`what follows ${prefix}_ is not base64`)
   if (prefix === 'whsec') {
     if (bytes.length < SECRET_BYTES_LEAST || bytes.length > SECRET_BYTES_MOST) throw invalid(`a whsec_ secret has ${SECRET_BYTES_LEAST} to ${SECRET_BYTES_MOST} bytes, this one ${bytes.length}`)
     return { kind: 'v1', secret: createSecretKey(bytes) }

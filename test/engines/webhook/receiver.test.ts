@@ -307,6 +307,7 @@ describe('compareDigest', () => {
     expect(compareDigest(secret, digest(secret), ids.toReversed())).toBe('equal')
     expect(compareDigest(secret, digest(secret), ids.slice(1))).toBe('different')
     expect(compareDigest(secret, digest(secret), [...ids, 'evt_foreign'])).toBe('different')
+    expect(compareDigest(secret, digest(secret), [...ids.slice(1), 'evt_foreign'])).toBe('different')
     expect(compareDigest(publicKeyOf(curve), digest(curve), ids)).toBe('equal')
   })
 
