@@ -14,7 +14,7 @@ const CROWD_RUNS_MOST = 150
 /** Between two words of progress. */
 const PROGRESS_MS = 30_000
 /** Violations that are told, as they are found. */
-const WRONG_TOLD = 20
+const WRONG_TOLD = 200
 /** Scenarios that are named as the dearest. */
 const DEAREST = 8
 

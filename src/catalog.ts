@@ -48,6 +48,7 @@ export const toxics: Loaders<Toxic> = {
 
 export const mocks = {
   bank: () => import('./proxy/mocks/bank.ts'),
+  customer: () => import('./proxy/mocks/customer.ts'),
   fraud: () => import('./proxy/mocks/fraud.ts'),
   notification: () => import('./proxy/mocks/notification.ts'),
   resource: () => import('./proxy/mocks/resource.ts'),
@@ -172,7 +173,10 @@ export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<Scenari
     'u8-wrong-amount': () => import('./engines/payment/scenarios/u8-wrong-amount.ts').then((unit) => unit.scenario),
     'u9-look-up-down': () => import('./engines/payment/scenarios/u9-look-up-down.ts').then((unit) => unit.scenario),
   },
-  webhook: {},
+  webhook: {
+    'down-2h': () => import('./engines/webhook/scenarios/down-2h.ts').then((unit) => unit.scenario),
+    'w-500': () => import('./engines/webhook/scenarios/w-500.ts').then((unit) => unit.scenario),
+  },
   cron: {
     'c-01-leader-killed': () => import('./engines/cron/scenarios/c-01-leader-killed.ts').then((unit) => unit.scenario),
     'c-02-dies-before-nine': () => import('./engines/cron/scenarios/c-02-dies-before-nine.ts').then((unit) => unit.scenario),
@@ -248,7 +252,15 @@ export const invariants: Readonly<Record<ScenarioFacts['engine'], Loaders<Invari
     'same-key-same-answer': () => import('./engines/payment/invariants/same-key-same-answer.ts').then((unit) => unit.invariant),
     'within-deadline': () => import('./engines/payment/invariants/within-deadline.ts').then((unit) => unit.invariant),
   },
-  webhook: {},
+  webhook: {
+    'w1-none-lost': () => import('./engines/webhook/invariants/w1-none-lost.ts').then((unit) => unit.invariant),
+    'w2-id-constant': () => import('./engines/webhook/invariants/w2-id-constant.ts').then((unit) => unit.invariant),
+    'w3-none-after-delivered': () => import('./engines/webhook/invariants/w3-none-after-delivered.ts').then((unit) => unit.invariant),
+    'w4-attempts-logged': () => import('./engines/webhook/invariants/w4-attempts-logged.ts').then((unit) => unit.invariant),
+    'w5-signatures-verify': () => import('./engines/webhook/invariants/w5-signatures-verify.ts').then((unit) => unit.invariant),
+    'w6-counters-true': () => import('./engines/webhook/invariants/w6-counters-true.ts').then((unit) => unit.invariant),
+    'w7-key-order': () => import('./engines/webhook/invariants/w7-key-order.ts').then((unit) => unit.invariant),
+  },
   cron: {
     'each-slot-once': () => import('./engines/cron/invariants/each-slot-once.ts').then((unit) => unit.invariant),
     'i1-one-row': () => import('./engines/cron/invariants/i1-one-row.ts').then((unit) => unit.invariant),

@@ -183,7 +183,7 @@ const HEADER_VALUE = /^[\t -~\x80-\xff]*$/
 const FRAMING = new Set(['connection', 'content-length', 'expect', 'keep-alive', 'transfer-encoding', 'upgrade'])
 
 /** What of a request cannot be written as HTTP. Looked at before undici does: a request that it refuses itself leaves its connection marked as busy for ever. */
-function whatIsWrong({ method, path, headers }: HttpRequest): string | undefined {
+export function whatIsWrong({ method, path, headers }: HttpRequest): string | undefined {
   if (!TOKEN.test(method)) return `method ${JSON.stringify(method)}`
   if (!PATH.test(path)) return `path ${JSON.stringify(path)}`
   for (const name in headers) {

@@ -103,7 +103,7 @@ export const seed = Flags.custom<number>({
 /** In minor units; written 99.00. */
 export const amount = Flags.custom<number>({ parse: async (text) => parseAmount(text), helpValue: '99.00' })
 
-const DEFAULT_MOCK_PORTS = { bank: 4002, fraud: 4001, notification: 4003, resource: 4005 } as const
+const DEFAULT_MOCK_PORTS = { bank: 4002, fraud: 4001, notification: 4003, resource: 4005, customer: 4006 } as const
 
 /** What each of the mocks takes when it stands alone. */
 export const mockFlags = (mock: keyof typeof DEFAULT_MOCK_PORTS) => ({

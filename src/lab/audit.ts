@@ -71,3 +71,13 @@ export function hasTable(store: Store, name: string): Promise<boolean> {
     },
   )
 }
+
+/** A table that only this engine has. */
+const MARKS = { payment: 'payments', cron: 'definition', webhook: 'delivery' } as const
+
+/** All engines number their versions from 1, in files that are all ours: what tells them apart is what stands in them. Throws STORE_NOT_OURS. */
+export async function refuseOthers(store: Store & { readonly path: string }, own: keyof typeof MARKS): Promise<void> {
+  for (const [engine, table] of Object.entries(MARKS)) {
+    if (engine !== own && (await hasTable(store, table))) throw new ResilError('STORE_NOT_OURS', `${store.path} is the database of another engine`, 'give each engine its own file with --db')
+  }
+}

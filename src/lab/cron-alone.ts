@@ -15,7 +15,7 @@ import type { Runner } from '../engines/cron/worker.ts'
 import type { SqliteStore } from '../engines/store/sqlite.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
 import type { Store } from '../engines/store/store.ts'
-import { hasTable } from './audit.ts'
+import { refuseOthers } from './audit.ts'
 import { hostOf } from './host.ts'
 import { JobNetwork } from './job-network.ts'
 import { jobRunner } from './job-runner.ts'
@@ -33,20 +33,13 @@ export async function openCron(db: string, clock: Clock = new SystemClock()): Pr
   const random = Random.system()
   const store = await openSqlite(db, { clock, random: random.fork('store') })
   try {
-    await refuseOthers(store)
+    await refuseOthers(store, 'cron')
     await store.migrate(migrations)
   } catch (error) {
     await store.close()
     throw error
   }
   return { registry: new Registry(store, clock, random.fork('registry')), store, clock, close: () => store.close() }
-}
-
-/** All engines number their versions from 1, in files that are all ours: what tells them apart is what stands in them. */
-async function refuseOthers(store: SqliteStore): Promise<void> {
-  if ((await hasTable(store, 'payments')) || (await hasTable(store, 'endpoints'))) {
-    throw new ResilError('STORE_NOT_OURS', `${store.path} is the database of another engine`, 'give each engine its own file with --db')
-  }
 }
 
 export interface CronNode {

@@ -4,7 +4,7 @@ import type { StoreFault } from '../scenario.ts'
 import type { FaultPoint } from './crash.ts'
 
 export interface NodeOrders {
-  engine: 'payment' | 'cron'
+  engine: 'payment' | 'cron' | 'webhook'
   node: string
   incarnation: number
   seed: number

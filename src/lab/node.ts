@@ -8,12 +8,14 @@ import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { Random } from '../random.ts'
 import type { CronSettings } from '../engines/cron/engine.ts'
+import type { CreateWebhook } from '../engines/webhook/engine.ts'
+import type { WebhookSettings } from '../engines/webhook/settings.ts'
 import { Life } from './crash.ts'
 import type { FromNode, NodeOrders, ToNode } from './node-channel.ts'
 import { DEATH_FD, DRAIN_MS } from './node-channel.ts'
 import { serveEngine } from './serve.ts'
 import type { Served } from './serve.ts'
-import { loadEngine } from './units.ts'
+import { loadEngine, loadModule } from './units.ts'
 
 /** The machine's, that somebody may set. */
 const clock = new NodeClock(new SystemClock())
@@ -40,6 +42,7 @@ async function start(orders: NodeOrders): Promise<void> {
   })
   const log: Log = { emit: (type, fields = {}) => send({ event: { type, fields, at: clock.now() } }) }
   if (orders.engine === 'cron') return startCron(orders, log)
+  if (orders.engine === 'webhook') return startWebhooks(orders, log)
   const engine = await serveEngine({
     clock,
     random: Random.seeded(orders.seed).fork(`node/${orders.node}/${orders.incarnation}`),
@@ -65,6 +68,21 @@ async function startCron(orders: NodeOrders, log: Log): Promise<void> {
   served = { close: () => node.close() }
   node.ended.then(() => process.disconnect(), giveUp)
   send({ ready: { port: Number(new URL(node.url).port) } })
+}
+
+async function startWebhooks(orders: NodeOrders, log: Log): Promise<void> {
+  const { labKey, runWebhookNode } = await import('./webhook-alone.ts')
+  const { node, incarnation, db, port, seed } = orders
+  const create = orders.module === undefined ? undefined : (await loadModule<{ createEngine: CreateWebhook }>(orders.module, 'createEngine')).createEngine
+  const running = await runWebhookNode({
+    clock, log, db, node, port, create,
+    place: { masterKeys: [labKey(seed)], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' },
+    settings: orders.settings as Partial<WebhookSettings>,
+    lab: { boundary: life!, random: Random.seeded(seed).fork(`node/${node}/${incarnation}`), incarnation },
+  })
+  served = running
+  running.failed.catch(giveUp)
+  send({ ready: { port: running.port } })
 }
 
 function giveUp(error: unknown): void {

@@ -94,6 +94,7 @@ export interface Opened {
 /** Keys of the screen that do something to the world, by engine. */
 export const KEYS: Readonly<Record<AnyScenario['engine'], Readonly<Record<string, string>>>> = {
   payment: { f: "drop the bank's next answer" },
+  webhook: {},
   cron: { k: 'kill leader', z: 'pause leader', r: 'resume', '+': 'add node', d: 'deploy new build', c: 'skew clock' },
 }
 
@@ -208,6 +209,7 @@ async function open(plan: Plan, units: Loaded, id: string, options: RunOptions):
   const { scenario } = units
   if (scenario.engine === 'cron' && scenario.needsSubject) return (await import('./prove.ts')).openProof(plan, scenario, units.toxics, id)
   if (scenario.engine === 'cron') return (await import('./cron.ts')).openCronRun(plan, scenario, units.toxics, id, options)
+  if (scenario.engine === 'webhook') return (await import('./webhooks.ts')).openWebhookRun(plan, scenario, units.toxics, id, options)
   return (await import('./payments.ts')).openPayments(plan, { ...units, scenario }, id, options)
 }
 

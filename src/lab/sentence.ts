@@ -35,6 +35,12 @@ const HOP_ENDED: Record<string, string> = { fraud: 'fraud', bank: 'the bank', lo
 
 const again = (attempt: unknown) => (Number(attempt) > 1 ? `, attempt ${attempt}` : '')
 
+function receivedWords({ id, what, sequence, signed, duplicate, processed, status }: Fields): string {
+  const message = `${id ?? 'a message without an id'}${typeof what === 'string' ? ` ${what}` : ''}${sequence === null ? '' : ` #${sequence}`}`
+  const signature = signed === 'valid' ? '' : signed === 'unchecked' ? ', signature not checked' : `, signature ${String(signed).toUpperCase()}`
+  return `${processed ? 'PROCESSED' : duplicate ? 'again' : 'did not process'} ${message}${processed && duplicate ? ' once more' : ''}${signature}: ${status === 0 ? 'no answer' : status}`
+}
+
 const SENTENCES: Record<string, Say> = {
   'run.started': ({ scenario, summary, mode, seed }) => ['resil', `${scenario}, ${mode}, seed ${seed}${summary ? `: ${summary}` : ''}`],
   'world.opened': ({ urls }) => ['resil', `the world is open${urls && Object.keys(urls).length > 0 ? `: ${Object.entries(urls).map(([name, url]) => `${name} ${url}`).join(', ')}` : ''}`],
@@ -87,6 +93,11 @@ const SENTENCES: Record<string, Say> = {
   'fraud.assessed': ({ decision }) => ['fraud', decision === 'deny' ? 'DENIES' : 'allows'],
   'notification.received': ({ duplicate }) => ['notification', duplicate ? 'receipt received again' : 'receipt received'],
 
+  'customer.lied': ({ customer, lie }) => [customer, `LIED: ${spaced(lie)}`, 'fault'],
+  'customer.changed': ({ customer, mood }) => [customer, `is now ${spaced(mood)}`, String(mood) === 'healthy' ? 'plain' : 'fault'],
+  'customer.received': (event) => [event['customer'], receivedWords(event), event['signed'] === 'valid' || event['signed'] === 'unchecked' ? (event['processed'] ? 'good' : 'plain') : 'doubt'],
+  'customer.processed': ({ customer, id, processed }) => [customer, processed ? `PROCESSED ${id}, which was put off` : `${id} was put off, and processed before`, 'good'],
+  'customer.acked': ({ customer, id, attempt, status }) => [customer, `acknowledges ${id}${again(attempt)}: ${status === 0 ? 'no answer' : status}`],
   'resource.lied': ({ lie }) => ['resource', `LIED: ${spaced(lie)}`, 'fault'],
   'resource.asked': ({ key, token }) => ['resource', `asked for ${key ?? 'an effect without a key'}${token === null ? '' : `, token ${token}`}`, 'quiet'],
   'resource.applied': ({ key, token }) => ['resource', `EFFECT ${key ?? 'without a key'}${token === null ? '' : `, token ${token}`}`, 'good'],

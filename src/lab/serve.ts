@@ -12,8 +12,7 @@ import { Anchor, verify } from '../engines/payment/ledger.ts'
 import { ANCHOR_SUFFIX, openSqlite } from '../engines/store/sqlite.ts'
 import { isStoreTrouble } from '../engines/store/store.ts'
 import type { Store, Tx } from '../engines/store/store.ts'
-import { ResilError } from '../errors.ts'
-import { hasTable } from './audit.ts'
+import { hasTable, refuseOthers } from './audit.ts'
 
 /** How often the head of the ledger is read, to be remembered beside the database, ms. */
 const ANCHOR_EVERY_MS = 1000
@@ -100,8 +99,7 @@ async function refuseUnsound({ db, clock, random }: ServeEngine): Promise<void> 
   if (!existsSync(db) || statSync(db).size === 0 || existsSync(`${db}-journal`)) return
   const store = await openSqlite(db, { clock, random: random.fork('check'), readOnly: true })
   try {
-    // All engines number their versions from 1, in files that are all ours: what tells them apart is what stands in them.
-    if (await hasTable(store, 'definition')) throw new ResilError('STORE_NOT_OURS', `${store.path} is the database of another engine`, 'give each engine its own file with --db')
+    await refuseOthers(store, 'payment')
     const begun = await hasTable(store, 'ledger')
     await store.transaction('verify', async (tx) => {
       if (begun) await verify(tx)

@@ -9,9 +9,10 @@ import type { Invariant } from '../invariant.ts'
 import type { Toxic } from '../proxy/toxic.ts'
 import type { CronScenario, SubjectScenario } from '../engines/cron/stage.ts'
 import type { Scenario } from '../scenario.ts'
+import type { WebhookScenario } from '../engines/webhook/stage.ts'
 
 export type PaymentScenario = Scenario<PaymentAdapter>
-export type AnyScenario = PaymentScenario | CronScenario | SubjectScenario
+export type AnyScenario = PaymentScenario | CronScenario | SubjectScenario | WebhookScenario
 
 let toxics: Promise<Record<string, Toxic>> | undefined
 
@@ -32,7 +33,7 @@ export async function loadScenario<Engine extends AnyScenario['engine'] = AnySce
   const all = (await loadScenarios()).filter(fits)
   const hint = `there are ${all.map((scenario) => scenario.name).join(', ')}`
   if (isFile(name)) {
-    const { scenario } = await loadFile<{ scenario: AnyScenario }>(name, 'scenario')
+    const { scenario } = await loadModule<{ scenario: AnyScenario }>(name, 'scenario')
     if (fits(scenario)) return scenario
     throw new ResilError('UNKNOWN_SCENARIO', `${name} is a scenario of the engine ${scenario.engine}, not of ${engine}`, hint)
   }
@@ -45,7 +46,7 @@ export async function loadInvariants(engine: AnyScenario['engine'], names: reado
   const ours = catalog.invariants[engine]
   return Promise.all(
     names.map(async (name) => {
-      if (isFile(name)) return (await loadFile<{ invariant: Invariant }>(name, 'invariant')).invariant
+      if (isFile(name)) return (await loadModule<{ invariant: Invariant }>(name, 'invariant')).invariant
       const load = ours[name]
       if (!load) throw new ResilError('UNKNOWN_INVARIANT', `there is no invariant "${name}"`, `there are ${Object.keys(ours).join(', ')}`)
       return load()
@@ -63,7 +64,7 @@ export function loadCronInvariants(): Promise<Invariant[]> {
 
 /** The reference engine, or the one that a file exports as `createEngine`. */
 export async function loadEngine(file: string | undefined): Promise<CreateEngine> {
-  if (file !== undefined) return (await loadFile<{ createEngine: CreateEngine }>(file, 'createEngine')).createEngine
+  if (file !== undefined) return (await loadModule<{ createEngine: CreateEngine }>(file, 'createEngine')).createEngine
   return (await import('../engines/payment/engine.ts')).createEngine
 }
 
@@ -71,7 +72,8 @@ function isFile(name: string): boolean {
   return /[/\\]|\.[cm]?[jt]s$/.test(name)
 }
 
-async function loadFile<T extends object>(file: string, wanted: string): Promise<T> {
+/** What a module of the user's exports. Throws CANNOT_LOAD. */
+export async function loadModule<T extends object>(file: string, wanted: string): Promise<T> {
   let unit: object
   try {
     unit = (await import(pathToFileURL(resolve(file)).href)) as object

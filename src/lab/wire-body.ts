@@ -43,7 +43,7 @@ export interface WireSetup {
   toxics: Record<string, Toxic>
   mocks: Record<string, Mock>
   subject: Subject
-  engine: 'payment' | 'cron'
+  engine: 'payment' | 'cron' | 'webhook'
   settings: Record<string, unknown>
   nodes: readonly string[]
   db: string | undefined
@@ -58,6 +58,9 @@ export interface WireSetup {
   /** Told when a node ends though nobody here ended it: killed from outside, or `why` it could not go on. A bug of the run when absent. */
   onLost?: (node: string, why: unknown) => void
 }
+
+/** What an engine's nodes are called as services. */
+const SERVICE_OF = { payment: 'payments', cron: 'cron', webhook: 'webhooks' } as const
 
 /** How long a node may take to be ready, ms: opening a store after a crash included. */
 const READY_MS = 20_000
@@ -134,7 +137,7 @@ export class WireBody implements PaymentBody {
     this.mortal = setup.subject.kind !== 'url'
     this.clients = { call: (service, request, options) => this.#call(service, request, options) }
     this.#folder = setup.db === undefined && this.mortal ? mkdtempSync(join(tmpdir(), 'resil-')) : undefined
-    this.#db = setup.db ?? join(this.#folder ?? '', setup.engine === 'cron' ? 'cron.db' : 'payments.db')
+    this.#db = setup.db ?? join(this.#folder ?? '', `${SERVICE_OF[setup.engine]}.db`)
     for (const node of setup.nodes) {
       this.#nodes.set(node, { incarnation: setup.livesBefore ?? 0, child: undefined, exited: Promise.resolve(), ending: undefined, port: 0, link: undefined, network: undefined, points: [], answers: 0, deathsByAnswer: [], armed: Promise.resolve() })
     }
@@ -382,7 +385,7 @@ export class WireBody implements PaymentBody {
   }
 
   #service(node: string): string {
-    return serviceOf(node, this.#setup.engine === 'cron' ? 'cron' : 'payments')
+    return serviceOf(node, SERVICE_OF[this.#setup.engine])
   }
 
   #node(name: string): WireNode {

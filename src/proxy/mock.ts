@@ -148,13 +148,13 @@ export const TAIL_P99S = 5
 /** Requests with an effect that a mock takes on before it answers 507: what it remembers of each is never thrown away in a run. */
 export const LEDGER_LIMIT = 1_000_000
 
-/** The HTTP face of a mock; its works are done in `slots`, where it has some. Throws INVALID_LATENCY. */
-export function serve(setup: MockSetup, routes: Routes, slots?: Slots): Service {
+/** The HTTP face of a mock; its works are done in `slots`, where it has some; `bodyLimit` in characters. Throws INVALID_LATENCY. */
+export function serve(setup: MockSetup, routes: Routes, slots?: Slots, bodyLimit = BODY_LIMIT): Service {
   const { p50, p99 } = setup.latency
   if (!(p50 >= 0 && p99 >= p50 && Number.isFinite(p99)) || (p50 === 0 && p99 > 0)) throw new ResilError('INVALID_LATENCY', `no latency has p50 ${p50} ms and p99 ${p99} ms`, 'give 0 < p50 <= p99, or 0 and 0')
   const random = setup.random.fork('latency')
   return async (request) => {
-    const work = begin(routes, request)
+    const work = begin(routes, request, bodyLimit)
     const usualMs = () => (p50 === 0 ? 0 : Math.min(random.logNormal(p50, p99), TAIL_P99S * p99))
     if (slots) return slots.carryOut(work, usualMs)
     const ms = work.waitMs ?? usualMs()
@@ -163,8 +163,8 @@ export function serve(setup: MockSetup, routes: Routes, slots?: Slots): Service 
   }
 }
 
-function begin(routes: Routes, request: HttpRequest): Work {
-  if (request.body.length > BODY_LIMIT) return answer(problem(413, 'body_too_large', `a body has at most ${BODY_LIMIT} characters`))
+function begin(routes: Routes, request: HttpRequest, bodyLimit: number): Work {
+  if (request.body.length > bodyLimit) return answer(problem(413, 'body_too_large', `a body has at most ${bodyLimit} characters`))
   const mark = request.path.indexOf('?')
   const path = mark < 0 ? request.path : request.path.slice(0, mark)
   const slash = path.lastIndexOf('/') + 1

@@ -12,6 +12,8 @@ export const GOOD_CARD = '4242424242424242'
 const PATIENCE_MS = 1500
 
 /** Between two questions of a client that has not been told yet: it grows from the first to the second, ms. */
+/** How long a customer looks for the payment that he wants undone. */
+const FINDS_WITHIN_MS = 5000
 const ASK_FROM_MS = 250
 const ASK_TO_MS = 4000
 
@@ -128,16 +130,24 @@ export class Shop {
     return this.#untilFinal(() => this.refund(order, wish, as), withinMs)
   }
 
-  /** Wants the payment undone, whatever comes of it. Answers the status, 0 when there was no answer. */
+  /** Wants the payment undone, whatever comes of it. Answers the status, 0 when there was no answer, or when there is no payment that one could ask about. */
   async cancel(order: PayOrder, as = 'customer'): Promise<number> {
     const { log, adapter } = this.#world
-    if (!this.#payments.has(order.order)) await this.ask(order, as)
+    if (!adapter.cancel) throw new ResilError('FACE_LACKS_CANCEL', 'how the service wants to be told that a payment shall be undone is not known', 'choose another scenario')
+    if (!this.#payments.has(order.order)) await this.#untilKnown(order, as)
     const payment = this.#payments.get(order.order)
-    if (!adapter.cancel || payment === undefined) throw new ResilError('FACE_LACKS_CANCEL', 'how the service wants to be told that a payment shall be undone is not known', 'choose another scenario')
+    if (payment === undefined) return 0
     const outcome = await this.#world.send(adapter.cancel(payment), { timeoutMs: adapter.deadlineMs + PATIENCE_MS })
     const status = outcome.kind === 'ok' ? outcome.value.status : 0
     log.emit('cancel.told', { client: as, order: order.order, payment, status })
     return status
+  }
+
+  /** Asks until the payment has a name, at most FINDS_WITHIN_MS: a node that has just died may not answer. */
+  async #untilKnown(order: PayOrder, as: string): Promise<void> {
+    const { clock } = this.#world
+    const end = clock.monotonic() + FINDS_WITHIN_MS
+    for (let told = await this.ask(order, as); told.told === 'nothing' && clock.monotonic() < end; told = await this.ask(order, as)) await clock.sleep(ASK_FROM_MS)
   }
 
   async #untilFinal<R extends { told: string }>(ask: () => Promise<R>, withinMs: number): Promise<R> {

@@ -1,0 +1,106 @@
+/**
+ * What the invariants of webhooks judge by: what producers were told, what customers saw and did, and the rows of the store as the laboratory read them when all
+ * had come to rest. Nothing that an engine says of itself.
+ */
+import type { Event } from '../../events.ts'
+import type { Invariant, Violation } from '../../invariant.ts'
+
+export interface Accepted {
+  seq: number
+  event: string
+  deliveries: number
+}
+
+/** One request at a customer. */
+export interface Received {
+  seq: number
+  t: number
+  customer: string
+  id: string | null
+  sequence: number | null
+  signed: string
+  processed: boolean
+  status: number
+}
+
+/** A row of the store. */
+export interface Observed {
+  seq: number
+  event: string
+  endpoint: string
+  customer: string | null
+  n: number
+  state: string
+  reason: string | null
+  tries: number
+  replayed: boolean
+  chain: string | null
+  /** It waits, and its endpoint is paused or disabled. */
+  held: boolean
+}
+
+export class Evidence {
+  readonly accepted: Accepted[] = []
+  readonly received: Received[] = []
+  readonly processed = new Set<string>()
+  readonly observed: Observed[] = []
+  readonly attempts: { seq: number; customer: string | null; attempts: number; answered: number }[] = []
+  repeats: { seq: number; repeats: number; examples: readonly { event: string; endpoint: string }[] } | undefined
+  counters: { seq: number; lanes: number; untrue: number; examples: readonly unknown[] } | undefined
+  /** Deaths and pauses of nodes: what was in flight then is sent again and not written down. */
+  interruptions = 0
+  /** Answers that a fault put in the place of the customer's, and requests that it kept from it or sent twice, by customer. */
+  readonly faults = new Map<string, number>()
+  /** Customers whose clock is off, and whether the engine's ever was. */
+  readonly skewed = new Set<string>()
+  stepped = false
+
+  on(event: Event): void {
+    const take = <T>(list: T[]) => void list.push(event as unknown as T)
+    switch (event.type) {
+      case 'event.accepted': return take(this.accepted)
+      case 'customer.received':
+        if (event['processed']) this.processed.add(`${event['customer']}/${event['id']}`)
+        return take(this.received)
+      case 'customer.processed':
+        if (event['processed']) this.processed.add(`${event['customer']}/${event['id']}`)
+        return
+      case 'delivery.observed': return take(this.observed)
+      case 'attempts.observed': return take(this.attempts)
+      case 'repeats.observed': this.repeats = event as unknown as Evidence['repeats']; return
+      case 'counters.observed': this.counters = event as unknown as Evidence['counters']; return
+      case 'node.killed': case 'node.paused': case 'store.spoilt': this.interruptions++; return
+      case 'toxic.hit': this.faults.set(event['link'], (this.faults.get(event['link']) ?? 0) + 1); return
+      case 'customer.skewed': this.skewed.add(event['customer']); return
+      case 'clock.stepped': this.stepped = true
+    }
+  }
+}
+
+export interface Judgement {
+  violations: Violation[]
+  looked: string
+  undecided?: string
+}
+
+/** An invariant that looks at the evidence when all is in. */
+export function atTheEnd(name: string, summary: string, judge: (evidence: Evidence) => Judgement): Invariant {
+  return {
+    name,
+    summary,
+    start() {
+      const evidence = new Evidence()
+      return {
+        on(event) {
+          evidence.on(event)
+          return undefined
+        },
+        end: () => (evidence.counters ? judge(evidence) : { violations: [], looked: '', undecided: 'the store was not read' }),
+      }
+    },
+  }
+}
+
+export function plural(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`
+}

@@ -1,0 +1,164 @@
+/** What time does to deliveries: too old ones are dead, ended ones are forgotten, replays go on. In small steps, so that the store stays free for the others. */
+import type { Clock } from '../../clock.ts'
+import type { Log } from '../../events.ts'
+import type { Store, Tx } from '../store/store.ts'
+import type { Events } from './events.ts'
+import { unlessTrouble } from './ownership.ts'
+import type { Replays } from './replay.ts'
+import type { WebhookSettings } from './settings.ts'
+
+export interface KeeperSetup {
+  clock: Clock
+  store: Store
+  log: Log
+  settings: WebhookSettings
+  events: Events
+  replays: Replays
+  /** Whether this node is the one to do it. */
+  isOn(): boolean
+}
+
+/** Rows of one step. */
+const STEP = 500
+/** Steps of one round: at 500 rows a step and a round each second, several times what a million an hour leaves behind. */
+const STEPS = 8
+/** Ids that one step looks at. */
+const LOOKED_AT = 4000
+/** Between two rounds over what is too old. */
+const AGE_EVERY_MS = 60_000
+/** Events that are named when deliveries die. */
+const NAMED = 10
+
+export class Keeper {
+  readonly #setup: KeeperSetup
+  /** Where the round over deliveries stands. */
+  #cursor = 0
+  /** Where the round over events stands. */
+  #eventCursor = 0
+  #agedAt = Number.NEGATIVE_INFINITY
+
+  constructor(setup: KeeperSetup) {
+    this.#setup = setup
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, settings, log, replays, isOn } = this.#setup
+    while (!signal.aborted) {
+      let ms = settings.keeperMs
+      if (isOn()) {
+        try {
+          ms = Math.min(ms, (await replays.step()) ?? ms)
+          if (!settings.replaysOnly) await this.#round()
+        } catch (error) {
+          unlessTrouble(error)
+          log.emit('store.failed', { code: (error as { code: string }).code, what: 'keep' })
+        }
+      }
+      await clock.sleep(Math.max(1, ms), signal)
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { clock } = this.#setup
+    if (clock.monotonic() - this.#agedAt >= AGE_EVERY_MS) {
+      this.#agedAt = clock.monotonic()
+      await this.#age()
+    }
+    for (let step = 0; step < STEPS; step++) if (!(await this.#forget())) break
+  }
+
+  /** Waiting for longer than a delivery may: dead, unless its endpoint is paused or disabled: then it is held. */
+  async #age(): Promise<void> {
+    const { store, clock, settings, events, log } = this.#setup
+    const now = clock.now()
+    const lanes = await store.transaction('age:lanes', (tx) =>
+      tx.query<{ lane: number; id: string; tenant: string }>("SELECT l.lane, e.id, e.tenant FROM lane l JOIN endpoint e ON e.lane = l.lane WHERE e.state = 'enabled' AND l.seq > l.delivered + l.dead + l.cancelled"),
+    )
+    for (const { lane, id, tenant } of lanes) {
+      for (let more = true; more; ) {
+        more = await store.transaction('age', async (tx) => {
+          let dead: { id: number; event: number; chain: string | null; job: string | null }[] = []
+          // First attempts stand in the order of their age; of retries and replays the earliest due are the oldest.
+          for (const kind of [0, 1, 2]) {
+            if (dead.length > 0) break
+            dead = await tx.query(
+              `UPDATE delivery SET state = 'dead', reason = 'age', ended_at = :now
+               WHERE id IN (SELECT id FROM delivery WHERE lane = :lane AND class = :kind AND state = 'pending' ORDER BY due, id LIMIT ${STEP}) AND created_at < :before
+               RETURNING id, event, chain, job`,
+              { lane, kind, now, before: now - settings.maxAgeMs },
+            )
+          }
+          if (dead.length === 0) return false
+          await tx.query('UPDATE lane SET dead = dead + :n WHERE lane = :lane', { lane, n: dead.length })
+          for (const job of new Set(dead.map((row) => row.job))) if (job !== null) await tx.query('UPDATE replay SET failed = failed + :n WHERE id = :job', { job, n: dead.filter((row) => row.job === job).length })
+          for (const chain of new Set(dead.map((row) => row.chain))) if (chain !== null) await promote(tx, lane, chain)
+          const named = await tx.query<{ id: string }>('SELECT id FROM event WHERE seq IN (SELECT value FROM json_each(:events)) LIMIT :named', { events: JSON.stringify(dead.slice(0, NAMED).map((row) => row.event)), named: NAMED })
+          await events.enqueue(tx, { type: 'resil.delivery.exhausted', tenant, data: { endpoint: id, deliveries: dead.length, reason: 'age', events: named.map((row) => row.id) } })
+          log.emit('deliveries.aged', { endpoint: id, deliveries: dead.length })
+          return true
+        })
+      }
+    }
+  }
+
+  /** One step over what has ended long ago; answers whether there may be more. */
+  async #forget(): Promise<boolean> {
+    const { store, clock, settings } = this.#setup
+    const now = clock.now()
+    const keepMs = (state: string) => now - (state === 'dead' ? settings.keepDeadMs : settings.keepMs)
+    return store.transaction('forget', async (tx) => {
+      const looked = await tx.query<{ id: number; state: string; ended_at: number | null }>('SELECT id, state, ended_at FROM delivery WHERE id > :cursor ORDER BY id LIMIT :most', { cursor: this.#cursor, most: LOOKED_AT })
+      const gone: number[] = []
+      let young = false
+      for (const { id, state, ended_at } of looked) {
+        // They came in this order: behind one that ended a short while ago there is hardly one that ended long ago.
+        young = ended_at !== null && state !== 'dead' && ended_at > keepMs(state)
+        if (young || gone.length >= STEP) break
+        this.#cursor = id
+        if (ended_at !== null && ended_at <= keepMs(state)) gone.push(id)
+      }
+      const ids = JSON.stringify(gone)
+      if (gone.length > 0) {
+        await tx.query('DELETE FROM attempt WHERE delivery IN (SELECT value FROM json_each(:ids))', { ids })
+        await tx.query('DELETE FROM delivery WHERE id IN (SELECT value FROM json_each(:ids))', { ids })
+      }
+      await this.#forgetEvents(tx, now - settings.keepMs)
+      await tx.query('DELETE FROM nudge WHERE id <= (SELECT MAX(id) FROM nudge) - 10000')
+      if (young || looked.length < LOOKED_AT) {
+        if (gone.length < STEP) this.#cursor = 0
+        return gone.length >= STEP
+      }
+      return true
+    })
+  }
+
+  /** Events that nobody's delivery needs any more. */
+  async #forgetEvents(tx: Tx, before: number): Promise<void> {
+    const looked = await tx.query<{ seq: number; created_at: number; needed: number }>(
+      'SELECT e.seq, e.created_at, EXISTS (SELECT 1 FROM delivery d WHERE d.event = e.seq) AS needed FROM event e WHERE e.seq > :cursor ORDER BY e.seq LIMIT :most',
+      { cursor: this.#eventCursor, most: STEP },
+    )
+    const gone: number[] = []
+    let young = false
+    for (const { seq, created_at, needed } of looked) {
+      young = created_at > before
+      if (young) break
+      this.#eventCursor = seq
+      if (needed === 0) gone.push(seq)
+    }
+    if (gone.length > 0) await tx.query('DELETE FROM event WHERE seq IN (SELECT value FROM json_each(:seqs))', { seqs: JSON.stringify(gone) })
+    if (young || looked.length < STEP) this.#eventCursor = 0
+  }
+}
+
+/** The next link of a chain may go, unless one of it is under way. Whoever owns the lane is nudged. */
+export async function promote(tx: Tx, lane: number, chain: string): Promise<void> {
+  const [row] = await tx.query<{ id: number }>(
+    `UPDATE delivery SET state = 'pending'
+     WHERE id = (SELECT MIN(id) FROM delivery WHERE lane = :lane AND chain = :chain AND state = 'chained')
+       AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.lane = :lane AND o.chain = :chain AND o.state = 'pending')
+     RETURNING id`,
+    { lane, chain },
+  )
+  if (row) await tx.query('INSERT INTO nudge (lane) VALUES (:lane)', { lane })
+}

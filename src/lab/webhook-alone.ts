@@ -1,0 +1,113 @@
+/** The webhook engine on a database file: the operator's way to it, and one node of it in this process. */
+import { createHash } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { SystemClock } from '../clock.ts'
+import type { Log } from '../events.ts'
+import { silentLog } from '../events.ts'
+import { serveHttp } from '../http-server.ts'
+import type { Network, Service } from '../network.ts'
+import { OpenNetwork } from '../open-network.ts'
+import { Random } from '../random.ts'
+import type { CreateWebhook, WebhookEngine } from '../engines/webhook/engine.ts'
+import { createEngine } from '../engines/webhook/engine.ts'
+import { migrations } from '../engines/webhook/migrations.ts'
+import type { WebhookSettings } from '../engines/webhook/settings.ts'
+import type { SqliteStore } from '../engines/store/sqlite.ts'
+import { openSqlite } from '../engines/store/sqlite.ts'
+import type { Store } from '../engines/store/store.ts'
+import { refuseOthers } from './audit.ts'
+
+/** What an engine needs to know of the world around it. */
+export interface WebhookPlace {
+  masterKeys: readonly Uint8Array[]
+  /** Networks, in CIDR notation, that endpoints may be in beside public ones. */
+  allow: readonly string[]
+  plainHttp: boolean
+  token?: string
+  version: string
+}
+
+export interface OpenedWebhooks {
+  /** It is not started: for what an operator does on the store. */
+  engine: WebhookEngine
+  store: SqliteStore
+  clock: Clock
+  close(): Promise<void>
+}
+
+/** Throws what the store refuses, and STORE_NOT_OURS for the database of another engine. */
+export async function openWebhooks(db: string, place: WebhookPlace, clock: Clock = new SystemClock()): Promise<OpenedWebhooks> {
+  const random = Random.system()
+  const store = await openSqlite(db, { clock, random: random.fork('store') })
+  try {
+    await refuseOthers(store, 'webhook')
+    await store.migrate(migrations)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  const nobody: Network = { call: () => Promise.reject(new Error('an engine that is not started sends nothing')) }
+  const engine = createEngine({ ...place, clock, random, network: nobody, store, log: silentLog, node: 'operator', incarnation: clock.now() }, {})
+  return { engine, store, clock, close: () => store.close() }
+}
+
+export interface WebhookNode {
+  url: string
+  port: number
+  db: string
+  warnings: readonly string[]
+  engine: WebhookEngine
+  /** Rejects when the node cannot go on. */
+  failed: Promise<never>
+  /** Accepts nothing more, lets what is in flight end, for up to `drainMs`, and leaves nothing behind. Idempotent. */
+  close(drainMs: number): Promise<void>
+}
+
+export interface WebhookNodeOptions {
+  clock: Clock
+  log: Log
+  db: string
+  node: string
+  host?: string
+  port: number
+  place: WebhookPlace
+  settings: Partial<WebhookSettings>
+  create?: CreateWebhook
+  /** A node of the laboratory: its boundary, and its chance. */
+  lab?: { boundary: { store(inner: Store): Store; network(inner: Network): Network; handle(inner: Service): Service }; random: Random; incarnation: number }
+}
+
+/** Throws what the store, the engine or the port refuse. */
+export async function runWebhookNode({ clock, log, db, node, host, port, place, settings, create = createEngine, lab }: WebhookNodeOptions): Promise<WebhookNode> {
+  const random = lab?.random ?? Random.system()
+  const store = await openSqlite(db, { clock, random: random.fork('store') })
+  const network = new OpenNetwork({ clock, allow: place.allow, connectionsPerOrigin: settings.placesMost })
+  const stop = new AbortController()
+  try {
+    await refuseOthers(store, 'webhook')
+    await store.migrate(migrations)
+    const engine = create({ ...place, clock, random, network: lab?.boundary.network(network) ?? network, store: lab?.boundary.store(store) ?? store, log, node, incarnation: lab?.incarnation ?? clock.now() }, settings)
+    const server = await serveHttp(lab?.boundary.handle(engine.handle) ?? engine.handle, { clock, host, port, log })
+    const running = engine.start(stop.signal)
+    const failed = new Promise<never>((_, reject) => running.catch(reject))
+    failed.catch(() => {}) // whoever waits for it is told
+    let closing: Promise<void> | undefined
+    const close = async (drainMs: number) => {
+      await server.close(drainMs)
+      stop.abort()
+      await running.catch(() => {}) // told by `failed`
+      await network.close()
+      await store.close()
+    }
+    return { url: server.url, port: server.port, db: store.path, warnings: store.facts().warnings, engine, failed, close: (drainMs) => (closing ??= close(drainMs)) }
+  } catch (error) {
+    await network.close()
+    await store.close()
+    throw error
+  }
+}
+
+/** The master key of a laboratory's world: it follows from the seed, like everything in it. */
+export function labKey(seed: number): Buffer {
+  return createHash('sha256').update(`laboratory ${seed}`).digest()
+}
