@@ -58,7 +58,7 @@ function make(file: string, random: Random): Buffer[] {
     const fd = openSync(aside, 'wx', 0o600)
     try {
       fchmodSync(fd, 0o600) // a umask may have taken more
-      writeSync(fd, `${random.bytes(MASTER_KEY_BYTES).toString('base64')}\n`)
+      writeSync(fd, `${Buffer.from(random.bytes(MASTER_KEY_BYTES)).toString('base64')}\n`)
       fsyncSync(fd)
     } finally {
       closeSync(fd)

@@ -1,4 +1,5 @@
 /** The blocks of docs/receiving-webhooks.md are one service, and it works: as modules beside an installed resil (dist/), over sockets, against signed requests. */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -254,3 +255,24 @@ test('compare, digest.js: equal, different when one was lost, forged when it is 
   db.prepare('DELETE FROM received WHERE sequence = 37').run()
   expect(reconcile(digest)).toBe('different')
 })
+
+test('a stranger’s TypeScript finds the types, without those of Node', () => {
+  writeFileSync(join(folder, 'service.ts'), `import { Gaps, memoryStore, receipt, verify, withIdempotency } from 'resil/receiver'
+import type { IdempotencyStore, Message } from 'resil/receiver'
+export function answer(request: Request, nodeHeaders: Record<string, string | string[] | undefined>, body: Uint8Array): string | null {
+  const message = verify(['whsec_x'], request.headers, body)
+  if (!message.ok) {
+    const reason: 'missing' | 'malformed' | 'stale' | 'future' | 'wrong' = message.reason
+    return reason
+  }
+  const store: IdempotencyStore = memoryStore()
+  void withIdempotency(store, async ({ id }: Message) => id)(message)
+  // @ts-expect-error a sequence may be null
+  new Gaps().see('ep_1', message.sequence)
+  return verify('whsec_x', nodeHeaders, 'x').ok ? receipt('whsec_x', message) : null
+}
+`)
+  const tsc = fileURLToPath(new URL('bin/tsc', import.meta.resolve('typescript/package.json')))
+  const { stdout, status } = spawnSync(process.execPath, [tsc, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', 'service.ts'], { cwd: folder, encoding: 'utf8' })
+  expect([status, stdout]).toEqual([0, ''])
+}, 60_000)

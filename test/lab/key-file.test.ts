@@ -17,7 +17,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 const random = Random.system()
-const key = random.bytes(32)
+const key = Buffer.from(random.bytes(32))
 
 function refusal() {
   try {
@@ -71,7 +71,7 @@ test('a link to a file that its owner alone reads is taken: so secrets are mount
 })
 
 test('an old key may stand behind the new one', () => {
-  const old = random.bytes(32)
+  const old = Buffer.from(random.bytes(32))
   writeFileSync(file, `${key.toString('base64')},${old.toString('base64')}\n`, { mode: 0o600 })
   expect(openKeyFile(file, random)).toEqual([key, old])
 })

@@ -55,9 +55,9 @@ const TIMESTAMP = /^(0|[1-9]\d{0,14})$/
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /** A new secret from `random`, which is the system's wherever the secret is to be one. */
-export function newSecret(kind: Kind, random: { bytes(n: number): Buffer }): string {
-  if (kind === 'v1') return `whsec_${random.bytes(SECRET_BYTES).toString('base64')}`
-  const seed = random.bytes(ED25519_BYTES)
+export function newSecret(kind: Kind, random: { bytes(n: number): Uint8Array }): string {
+  if (kind === 'v1') return `whsec_${Buffer.from(random.bytes(SECRET_BYTES)).toString('base64')}`
+  const seed = Buffer.from(random.bytes(ED25519_BYTES))
   return `whsk_${Buffer.concat([seed, publicBytes(createPublicKey(privateKey(seed)))]).toString('base64')}`
 }
 
@@ -68,13 +68,19 @@ export function publicKeyOf(secret: string): string {
   return `whpk_${publicBytes(key.verify).toString('base64')}`
 }
 
+/** Throws INVALID_SECRET for what cannot sign. */
+export function checkSecret(secret: string): void {
+  const key = readKey(secret)
+  if (key.kind === 'v1a' && !key.sign) throw invalid('a public key does not sign')
+}
+
 type Key = { kind: 'v1'; secret: KeyObject } | { kind: 'v1a'; sign?: KeyObject; verify: KeyObject }
 
 /**
  * `whsec_` and base64 of 24 to 64 bytes; `whsk_` and base64 of the seed, or of the seed and the public key; `whpk_` and base64 of the public key.
  * Throws INVALID_SECRET, which never repeats what it was given.
  */
-export function readKey(text: string): Key {
+function readKey(text: string): Key {
   const [, prefix, encoded] = /^(whsec|whsk|whpk)_(.*)$/s.exec(text) ?? []
   if (prefix === undefined || encoded === undefined) throw invalid('a secret begins with whsec_ or whsk_, a public key with whpk_')
   const bytes = Buffer.from(encoded, 'base64')

@@ -4,7 +4,7 @@ import { MASTER_KEYS_MOST, Vault, readMasterKeys } from '../../../src/engines/we
 import { Random } from '../../../src/random.ts'
 
 const random = Random.seeded('vault')
-const [old, young, foreign] = [random.bytes(32), random.bytes(32), random.bytes(32)] as const
+const [old, young, foreign] = [Buffer.from(random.bytes(32)), Buffer.from(random.bytes(32)), Buffer.from(random.bytes(32))] as const
 const secret = newSecret('v1', random)
 const vault = new Vault([old], random)
 
