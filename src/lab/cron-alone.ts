@@ -1,7 +1,6 @@
 /** The scheduler on a database file: the operator's way to it, and one node of it in this process. */
 import type { Clock } from '../clock.ts'
 import { SystemClock } from '../clock.ts'
-import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { HttpNetwork } from '../http-client.ts'
 import { serveHttp } from '../http-server.ts'
