@@ -305,6 +305,9 @@ export class Dispatcher {
       if (!lane) continue
       this.#eager.add(lane)
       this.#hungry.add(lane)
+      // It rang for something else: the next retry has its time still to come.
+      const ms = lane.retryAt - this.#steady.now()
+      if (ms > 0 && Number.isFinite(ms)) this.#alarms.set(number, now + ms)
     }
     try {
       const finishing = this.#ended.length > 0 || this.#refunds.length > 0 ? this.#finish() : undefined
@@ -417,7 +420,7 @@ export class Dispatcher {
         if (last) lane.cursor = last.id
         this.#add(lane, rows)
       }
-      if (lane.retryAt <= steady && !settings.replaysOnly) await this.#fetchRetries(tx, lane, wanted, steady, now)
+      if (lane.retryAt <= steady) await this.#fetchRetries(tx, lane, wanted, steady, now)
       if (lane.replays) {
         const limit = wanted + lane.held.size
         const rows = await tx.query<Claimed>(`${CLAIM} d.lane = :lane AND d.class = 2 AND d.state = 'pending' AND d.due <= :steady ORDER BY d.due, d.id LIMIT :limit`, { lane: lane.facts.number, steady, limit })
@@ -429,13 +432,21 @@ export class Dispatcher {
   }
 
   async #fetchRetries(tx: Tx, lane: Lane, wanted: number, steady: number, now: number): Promise<void> {
+    const { replaysOnly } = this.#setup.settings
     const limit = wanted + lane.held.size
-    const rows = await tx.query<Claimed>(`${CLAIM} d.lane = :lane AND d.class = 1 AND d.state = 'pending' AND d.due <= :steady ORDER BY d.due, d.id LIMIT :limit`, { lane: lane.facts.number, steady, limit })
-    this.#add(lane, rows)
-    if (rows.length === limit) return
-    const [next] = await tx.query<{ due: number }>("SELECT due FROM delivery WHERE lane = :lane AND class = 1 AND state = 'pending' AND due > :steady ORDER BY due LIMIT 1", { lane: lane.facts.number, steady })
-    lane.retryAt = next?.due ?? Number.POSITIVE_INFINITY
-    if (next) this.#alarms.set(lane.facts.number, now + Math.max(1, next.due - steady))
+    // Replays that failed again wait for their time as well.
+    lane.replays = true
+    if (!replaysOnly) {
+      const rows = await tx.query<Claimed>(`${CLAIM} d.lane = :lane AND d.class = 1 AND d.state = 'pending' AND d.due <= :steady ORDER BY d.due, d.id LIMIT :limit`, { lane: lane.facts.number, steady, limit })
+      this.#add(lane, rows)
+      if (rows.length === limit) return
+    }
+    lane.retryAt = Number.POSITIVE_INFINITY
+    for (const kind of replaysOnly ? [REPLAY] : [RETRY, REPLAY]) {
+      const [next] = await tx.query<{ due: number }>("SELECT due FROM delivery WHERE lane = :lane AND class = :kind AND state = 'pending' AND due > :steady ORDER BY due LIMIT 1", { lane: lane.facts.number, kind, steady })
+      lane.retryAt = Math.min(lane.retryAt, next?.due ?? Number.POSITIVE_INFINITY)
+    }
+    if (Number.isFinite(lane.retryAt)) this.#alarms.set(lane.facts.number, now + Math.max(1, lane.retryAt - steady))
   }
 
   /** One delivery to knock with: in turn, for the first may be the very one that nobody can take. */
