@@ -104,7 +104,8 @@ export async function inFlightAt(world: WebhookStage, customer: string): Promise
   return requestsTo(world, customer) - (await attemptsAt(world, customer))
 }
 
-function requestsTo(world: WebhookStage, customer: string): number {
+/** Requests that were sent to a customer. */
+export function requestsTo(world: WebhookStage, customer: string): number {
   return world.of('exchange.opened').filter((event) => event['link'] === customer).length
 }
 
