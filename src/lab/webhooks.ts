@@ -8,7 +8,7 @@ import type { Network, Service } from '../network.ts'
 import { parseJson } from '../network.ts'
 import { Random } from '../random.ts'
 import type { Endpoint, Endpoints, NewEndpoint } from '../engines/webhook/endpoints.ts'
-import type { CreateWebhook, WebhookOutside } from '../engines/webhook/engine.ts'
+import type { CreateWebhook } from '../engines/webhook/engine.ts'
 import { createEngine as reference } from '../engines/webhook/engine.ts'
 import type { NewEvent } from '../engines/webhook/events.ts'
 import { migrations } from '../engines/webhook/migrations.ts'
@@ -288,8 +288,6 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
       },
     }
   }
-  const operator = (outside: Omit<WebhookOutside, 'network' | 'log' | 'node' | 'incarnation' | keyof typeof place>) => reference({ ...outside, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
-
   if (plan.mode === 'sim') {
     const create = await createOf(plan)
     const clock = new VirtualClock()
@@ -307,7 +305,7 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
       serviceOf: (node) => serviceOf(node, 'webhooks'),
       createEngine: (outside, given) => create({ ...outside, ...place, network: byHost(outside.network) }, given as Partial<WebhookSettings>),
     })
-    const { endpoints, replays } = operator({ clock, random: random.fork('operator'), store })
+    const { endpoints, replays } = create({ clock, random: random.fork('operator'), store, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
     const script = new NodeClock(clock)
     return opened({ body, log, script }, { endpoints, replays, store, customers, settings, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
   }

@@ -32,10 +32,10 @@ export async function die(world: WebhookStage, costs: Cost[], point: CrashPoint 
   const { t } = await death
   const inFlight: Record<string, number> = {}
   for (const each of world.customers) inFlight[each] = (await inFlightAt(world, each)) - costs.reduce((sum, cost) => sum + cost.inFlight[each]!, 0)
-  const next = world.must((event) => event.type === 'exchange.opened' && event['link'] === customer, DEATH_WITHIN_MS)
+  const next = world.until((event) => event.type === 'exchange.opened' && event['link'] === customer, DEATH_WITHIN_MS)
   const alone = world.nodes.length === 1
   if (alone) await world.restart(VICTIM)
-  const resumedMs = (await next).t - t
+  const resumedMs = ((await next)?.t ?? Number.POSITIVE_INFINITY) - t
   if (!alone) await world.restart(VICTIM)
   const cost = { site: point === 'now' ? 'now' : `${point.site}:${point.when}`, inFlight, resumedMs: Math.round(resumedMs), promisedMs: (alone ? 0 : world.settings.leaseMs) + BEATS_MS }
   costs.push(cost)

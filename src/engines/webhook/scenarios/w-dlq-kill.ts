@@ -21,7 +21,7 @@ export const scenario: WebhookScenario = {
     await world.settled(60_000)
     world.mood('customer-1', { kind: 'healthy' })
     const refused = world.inbox('customer-1').length
-    const job = await world.replays.ask({ filter: { dlq: true, endpoint }, perSecond: 50, newestFirst: true, who: 'operator' })
+    const job = await world.replays.ask({ filter: { dlq: false, endpoint }, perSecond: 50, newestFirst: true, who: 'operator' })
     const costs: Cost[] = []
     for (const site of ['tx:replay:step', 'tx:finish', 'tx:claim']) for (const when of ['before', 'after'] as const) await die(world, costs, { site, nth: 2, when }, 'customer-1')
     world.expect('all comes to rest', await world.settled(120_000), JSON.stringify(await world.counts()))
