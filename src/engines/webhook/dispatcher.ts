@@ -590,7 +590,7 @@ export class Dispatcher {
       lane.held.delete(claimed.id)
       if (ended.state === 'pending' && ended.due === 0) lane.rewind(claimed.id)
     }
-    log.emit('attempt.ended', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
+    log.emit('delivery.attempted', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
     this.#ended.push(ended)
     lane.unwritten++
     if (this.#sendOne(lane, now)) this.#eager.add(lane)
