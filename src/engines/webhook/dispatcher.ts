@@ -520,6 +520,7 @@ export class Dispatcher {
       'webhook-sequence': String(claimed.n),
       'webhook-attempt': String(claimed.tries + 1),
     }
+    if (facts.spec.stripeSignature) headers['stripe-signature'] = signer.stripe(seconds, claimed.body)
     if (taken.probe) log.emit('lane.probed', { endpoint: facts.id, event: claimed.event })
     network.call(facts.origin, { method: 'POST', path: facts.path, headers, body: claimed.body }, { timeoutMs: facts.spec.deadlineMs ?? settings.deadlineMs }).then(
       (outcome) => this.#end(lane, claimed, pass, outcome, at, now, signer),
@@ -609,7 +610,7 @@ export class Dispatcher {
       lane.putBack({ ...claimed, tries: claimed.tries + 1 })
       this.#readyBytes += claimed.body.length
     }
-    log.emit('attempt.ended', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
+    log.emit('delivery.attempted', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
     this.#ended.push(ended)
     lane.unwritten++
     if (!this.#maySend || this.#sendOne(lane, now)) this.#eager.add(lane)
