@@ -547,7 +547,9 @@ export class Dispatcher {
     lane.inFlight--
     const wasParked = lane.isParked
     const sick = meaning === 'failed' || meaning === 'unreachable'
-    pass.end(meaning === 'throttled' ? 'ignored' : sick ? 'failure' : 'ok', ms, now)
+    // The same message answered with an error once more says nothing new of its endpoint.
+    const known = meaning === 'failed' && !wasParked && lane.streak.has(claimed.id)
+    pass.end(meaning === 'throttled' || known ? 'ignored' : sick ? 'failure' : 'ok', ms, now)
     const steady = this.#steady.now()
     const ended: Ended = { lane, claimed, at, ms, meaning, status: answer.status, detail: answer.detail, body: bodyOf(outcome, meaning), state: 'pending', class: claimed.class, due: 0, strikes: claimed.strikes, flags: (claimed.flags & ~ANSWERED_LATER) | (answer.cut ? ANSWER_CUT : 0), reason: null, goesOn: false }
     const again = () => {
@@ -593,7 +595,7 @@ export class Dispatcher {
       else {
         strike()
         if (sick) lane.streak.set(claimed.id, (lane.streak.get(claimed.id) ?? 0) + 1)
-        if (ended.strikes >= settings.poisonStrikes && lane.isHealthy(settings.poisonShare)) {
+        if (ended.strikes >= settings.poisonStrikes && lane.isHealthy(settings.poisonShare, ended.strikes)) {
           ended.state = 'dead'
           ended.reason = `poison: ${ended.reason}`.slice(0, REASON_KEPT)
         }

@@ -256,9 +256,10 @@ export class Lane {
     this.release()
   }
 
-  /** Whether the lane delivers by and large, so that a message that fails again and again does so by itself. */
-  isHealthy(share: number): boolean {
-    return this.#ends > 0 && this.#successes / this.#ends >= share
+  /** Whether the lane delivers by and large, so that a message that fails again and again does so by itself: its `own` failures say nothing of the others. */
+  isHealthy(share: number, own: number): boolean {
+    const others = Math.max(this.#successes, this.#ends - own)
+    return others > 0 && this.#successes / others >= share
   }
 
   #remember(success: boolean): void {

@@ -74,6 +74,7 @@ it('a poisoned message dies alone, on a lane that is well', async () => {
     await wait(3_600_000)
     await send(engine, 1, { type: 'order.paid' })
   }
+  await wait(1000)
   const rows = await deliveries()
   expect(rows.filter(({ state }) => state === 'dead')).toMatchObject([{ strikes: 8, reason: 'poison: status 500' }])
   expect(rows.filter(({ state }) => state === 'delivered')).toHaveLength(69)
