@@ -178,7 +178,8 @@ export class Book {
       const inner = [`${order} < :before`, ...(lane === undefined ? [] : ['lane = :lane']), ...(state === 'dead' ? ["state = 'dead'"] : [])].join(' AND ')
       const own = { before, ...(lane === undefined ? {} : { lane }) }
       const [end] = await tx.query<{ last: number | null; n: number; oldest: number | null }>(
-        `SELECT MIN(at) AS last, COUNT(*) AS n, (SELECT e.created_at FROM event e WHERE e.seq = MIN(looked.event)) AS oldest FROM (SELECT ${order} AS at, event FROM delivery WHERE ${inner} ORDER BY ${order} DESC LIMIT ${LOOKED_AT_MOST}) AS looked`,
+        `SELECT last, n, (SELECT e.created_at FROM event e WHERE e.seq = first) AS oldest
+         FROM (SELECT MIN(at) AS last, COUNT(*) AS n, MIN(event) AS first FROM (SELECT ${order} AS at, event FROM delivery WHERE ${inner} ORDER BY ${order} DESC LIMIT ${LOOKED_AT_MOST}) AS looked) AS ends`,
         own,
       )
       if (end!.n === 0) return { deliveries: [], next: null }
