@@ -148,6 +148,8 @@ describe('digests and reconciliation', () => {
     const event = await take(1)
     await pass(2000)
     expect(await house.live(reconciler.compare(id, { ids: [event], who: 'test' }))).toMatchObject({ matched: 0, missing: [], extra: [], unconfirmed: [event] })
+    // Nor is what it does not have and was never known to have taken.
+    expect(await house.live(reconciler.compare(id, { ids: [], who: 'test' }))).toMatchObject({ missing: [], unconfirmed: [] })
   })
 
   it('a window too wide is refused', async () => {

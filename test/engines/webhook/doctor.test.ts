@@ -78,6 +78,9 @@ describe('examined', () => {
     const { facts, words } = await after(() => ({ status: 204, ms: 2000 }), 300, { places: 4 }, 3)
     expect(words).toEqual(['too_few_places'])
     expect(facts.arrivals).toBeCloseTo(3, 1)
+    // Of two hundred and more attempts, the latest.
+    expect(facts.attempts).toHaveLength(100)
+    expect(house.clock.now() - facts.attempts[0]!.at).toBeLessThan(6000)
   })
 
   it('a receiver whose clock is six minutes behind is told so', async () => {
