@@ -75,7 +75,7 @@ export interface OpenAnswer extends HttpResponse {
   cut?: 'too_large' | 'broken' | 'slow'
 }
 
-/** All addresses of a name. Rejects with a `code` as node's does. */
+/** All addresses of a name. Rejects with a `code` as node's does; must end some time: until then it is not asked again. */
 export type Lookup = (name: string) => Promise<readonly { address: string; family: number }[]>
 
 export interface OpenNetworkOptions {
@@ -129,7 +129,7 @@ export class OpenNetwork implements Network {
       const origin = this.#origins.get(service) ?? this.#open(service)
       if (!(origin instanceof Origin)) return resolve({ kind: 'failed', error: origin })
       const exchange = new Exchange(origin, request, resolve)
-      const wrong = 'host' in request.headers ? 'its own header "host"' : whatIsWrong(request)
+      const wrong = foreignHeader(request.headers) ?? whatIsWrong(request)
       if (wrong) exchange.fail(new ResilError('INVALID_REQUEST', `${wrong} cannot be sent`))
       else if (signal?.aborted) exchange.giveUp('ABORTED')
       else if (!(timeoutMs > 0)) exchange.giveUp('TIMEOUT')
@@ -254,6 +254,8 @@ class Origin {
   readonly #connections = new Set<Connection>()
   /** The one used last is taken first, so that those too many grow old. */
   readonly #idle: Connection[] = []
+  /** Connections whose answer is whole and that will be ready, or dropped, within a turn: a caller that asks again at once needs no other. */
+  #finishing = 0
 
   constructor(url: URL, terms: Terms, resting: Set<Origin>) {
     this.name = url.origin
@@ -336,9 +338,16 @@ class Origin {
     this.#dial()
   }
 
+  /** A connection whose answer is whole. */
+  finished(connection: Connection): void {
+    connection.finishing = true
+    this.#finishing++
+  }
+
   /** A connection that carries nothing. */
   ready(connection: Connection): void {
     if (!this.#connections.has(connection)) return
+    this.#noLongerFinishing(connection)
     const exchange = (connection.used ? undefined : this.#again.shift()) ?? this.#waiting.shift()
     if (exchange) return connection.carry(exchange)
     this.#idle.push(connection)
@@ -348,6 +357,7 @@ class Origin {
   /** A connection that has ended. */
   drop(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
+    this.#noLongerFinishing(connection)
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#dial()
@@ -359,8 +369,13 @@ class Origin {
     await Promise.all([...this.#connections].map((connection) => connection.close()))
   }
 
+  #noLongerFinishing(connection: Connection): void {
+    if (connection.finishing) this.#finishing--
+    connection.finishing = false
+  }
+
   get #wanted(): number {
-    return this.#waiting.size + this.#again.size
+    return this.#again.size + Math.max(0, this.#waiting.size - this.#finishing)
   }
 
   #dial(): void {
@@ -467,6 +482,8 @@ class Dial {
 class Connection {
   /** Whether a request was written on it before. */
   used = false
+  /** Counted by its origin. */
+  finishing = false
   readonly #origin: Origin
   readonly #socket: Socket
   readonly #client: Client
@@ -655,6 +672,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.#origin.finished(this.connection!)
     this.#answer(this.#bodyRead > this.#bodyKept ? 'too_large' : undefined)
   }
 
@@ -672,6 +690,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (unsent && code !== 'CLOSED') this.failUnconnected(new ResilError('UNREACHABLE', 'the connection ended before it was used', '', { cause: error }))
     else this.fail(new ResilError(code, error.message || code, '', { cause: error }))
   }
+}
+
+/** undici lets a host of one's own through, and capitals past the names that it and we refuse. */
+function foreignHeader(headers: Record<string, string>): string | undefined {
+  for (const name in headers) if (name === 'host' || /[A-Z]/.test(name)) return `header ${JSON.stringify(name)}`
+  return undefined
 }
 
 /** What undici is told when a request is over for us; its words reach nobody. */

@@ -107,7 +107,7 @@ export class Random {
   }
 
   /** `n` bytes: for keys, secrets and nonces. As good as the stream: only the system's are secret. */
-  bytes(n: number): Buffer {
+  bytes(n: number): Uint8Array {
     const bytes = Buffer.alloc(Math.ceil(n / 4) * 4)
     for (let at = 0; at < n; at += 4) bytes.writeUInt32LE(this.#word(), at)
     return bytes.subarray(0, n)

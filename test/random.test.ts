@@ -71,6 +71,30 @@ test('ids are a prefix and 16 characters without i, l, o and u, and do not come 
   expect(new Set(ids).size).toBe(10_000)
 })
 
+describe('bytes', () => {
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+  test('are these for a seed, in every release, as many as were asked for, and the stream goes on behind them', () => {
+    const random = Random.seeded(7)
+    expect(hex(random.bytes(0))).toBe('')
+    expect(hex(random.bytes(6))).toBe('fa3e099b98ce')
+    expect(random.next()).toBe(0.7274500306230038)
+    expect([1, 5, 32].map((n) => random.bytes(n).length)).toEqual([1, 5, 32])
+  })
+
+  test('take every value at every place', () => {
+    const random = Random.seeded(1)
+    const seen = [new Set(), new Set(), new Set(), new Set(), new Set()]
+    for (let i = 0; i < 5000; i++) for (const [at, byte] of random.bytes(5).entries()) seen[at]!.add(byte)
+    expect(seen.map(({ size }) => size)).toEqual([256, 256, 256, 256, 256])
+  })
+
+  test('of the system are not the same twice, beyond what is asked of it at a time', () => {
+    const random = Random.system()
+    const drawn = Array.from({ length: 100 }, () => hex(random.bytes(32)))
+    expect(new Set([...drawn, hex(Random.system().bytes(32))]).size).toBe(101)
+  })
+})
+
 test('the system\'s randomness is not the same twice, forks included', () => {
   expect(Random.system().id('a')).not.toBe(Random.system().id('a'))
   expect(Random.system().fork('x').id('a')).not.toBe(Random.system().fork('x').id('a'))

@@ -14,6 +14,7 @@ import { Command, Errors, Flags, handle } from '@oclif/core'
 import type { Interfaces } from '@oclif/core'
 import { ResilError } from '../errors.ts'
 import type { Voice } from '../lab/standing.ts'
+import { reveal } from '../secrets.ts'
 import type { ExitCode } from './failure.ts'
 
 type Ending = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'EPIPE'
@@ -69,7 +70,12 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     if (this.flags.json) process.stdout.write(`${JSON.stringify(record)}\n`)
   }
 
-  /** The three above, for what stands in the laboratory and knows no command. */
+  /** The outcome in which a secret is shown, this once; every other line leaves without. `record` is for --json. */
+  protected reveal(line: string, record: object): void {
+    reveal(process.stdout, `${this.flags.json ? JSON.stringify(record) : line}\n`)
+  }
+
+  /** say, answer and emit, for what stands in the laboratory and knows no command. */
   protected get voice(): Voice {
     return { json: this.flags.json, say: (line) => this.say(line), answer: (line) => this.answer(line), emit: (record) => this.emit(record) }
   }

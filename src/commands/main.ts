@@ -1,5 +1,6 @@
 /** From words to an exit code: finds the command, runs it, and says what went wrong, the same way for all. */
 import { Config, Errors, handle, run, settings } from '@oclif/core'
+import { makeDiscreet } from '../secrets.ts'
 import { failureOf, tell } from './failure.ts'
 import type { ExitCode } from './failure.ts'
 
@@ -13,6 +14,7 @@ export async function main(argv: readonly string[], from: string): Promise<ExitC
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error
     })
+    makeDiscreet(stream)
   }
   // oclif would look for sources, through a compiler interface that TypeScript 7 does not have.
   settings.enableAutoTranspile = false

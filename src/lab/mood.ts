@@ -96,6 +96,10 @@ const EVILS: Readonly<Record<string, Reads<EvilMood>>> = {
   },
 }
 
+const TABLES = { both: BOTHS, customer: CUSTOMERS, evil: EVILS } as const
+
+export const moodNames: readonly string[] = Object.values(TABLES).flatMap((table) => Object.keys(table))
+
 /** How a time of the customer's goes: moods that follow one another, all of one kind of receiver. */
 export type Moods = { evil: false; stages: Stage<Mood>[] } | { evil: true; stages: Stage<EvilMood>[] }
 
@@ -116,17 +120,15 @@ export function readMoods(texts: readonly string[]): Moods {
   return { evil: evil !== undefined, stages: stages.map(({ mood, forMs }) => ({ mood, forMs })) } as Moods
 }
 
-function readMood(text: string): Stage<Mood | EvilMood> & { whose: 'customer' | 'evil' | 'both' } {
+function readMood(text: string): Stage<Mood | EvilMood> & { whose: keyof typeof TABLES } {
   const [, spec, length] = /^(.*?)(?:,for=([^,]*))?$/s.exec(text) ?? []
   const [name = '', ...args] = (spec ?? '').split(':')
-  const tables = { customer: CUSTOMERS, evil: EVILS, both: BOTHS } as const
-  const whose = (Object.keys(tables) as (keyof typeof tables)[]).find((owner) => Object.hasOwn(tables[owner], name))
+  const whose = (Object.keys(TABLES) as (keyof typeof TABLES)[]).find((owner) => Object.hasOwn(TABLES[owner], name))
   if (!whose) {
-    const names = Object.values(tables).flatMap((table) => Object.keys(table))
-    const meant = nearest(name, names)
-    throw bad(text, 'is no mood of a customer', meant ? `did you mean ${meant}?` : `it is one of ${names.join(', ')}`)
+    const meant = nearest(name, moodNames)
+    throw bad(text, 'is no mood of a customer', meant ? `did you mean ${meant}?` : `it is one of ${moodNames.join(', ')}`)
   }
-  const mood = tables[whose][name]!(args)
+  const mood = TABLES[whose][name]!(args)
   const forMs = length === undefined ? Number.POSITIVE_INFINITY : durationOf(length)
   if (!mood || !forMs) throw bad(text, 'is not how this mood is written', 'for example slow:10s, flapping:30s:30s, error:429:retry-after=120, redirect:302:http://x, forgetful:every=10, deferred:5s, slowloris-body:1s; with ,for=30s behind it')
   return { mood, forMs, whose }

@@ -37,6 +37,8 @@ const SEED = 1
 const RESTART_MS = 100
 /** Beyond the lease, the settle time and some look-ups: then everything has come to rest that can. */
 const AFTERMATH_MS = 120_000
+/** How often somebody asks who is not answered. */
+const ASKED_AT_MOST = 5
 /** Judges of every run, beside the scenario's own. */
 const ALWAYS = ['at-most-one-charge', 'answer-matches-ledger', 'no-lost-payment']
 /** What scenarios break by themselves, through no fault of the engine, as they say; in D5 a stranger may ask last, and is rightly told nothing. */
@@ -165,11 +167,20 @@ function withAftermath(loaded: Loaded, over: () => void = () => {}): Loaded {
         for (const order of orders.values()) {
           if (settled.has(order.order)) continue
           const request = world.adapter.status(order, null)
-          const seen = request ? await world.send(request, { timeoutMs: 5000 }) : undefined
+          const seen = request && (await untilHeard(world, () => world.send(request, { timeoutMs: 5000 }), ({ kind }) => kind === 'ok'))
           // Another caller's payments are not shown to this one.
-          if (seen?.kind === 'ok' && world.adapter.read(seen.value).told !== 'not_found') await auditor.ask(order, 'auditor')
+          if (seen?.kind === 'ok' && world.adapter.read(seen.value).told !== 'not_found') await untilHeard(world, () => auditor.ask(order, 'auditor'), ({ told }) => told !== 'nothing')
         }
       },
     },
+  }
+}
+
+/** Asked again a few times: a crowd's last crash may strike whoever asks afterwards. */
+async function untilHeard<T>(world: World<PaymentAdapter>, ask: () => Promise<T>, isHeard: (answer: T) => boolean): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const answer = await ask()
+    if (isHeard(answer) || tries === ASKED_AT_MOST) return answer
+    await world.clock.sleep(RESTART_MS)
   }
 }

@@ -5,6 +5,7 @@ import { SystemClock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Event, Sink } from '../events.ts'
 import * as catalog from '../catalog.ts'
+import { redacted } from '../secrets.ts'
 import type { Plan } from './plan.ts'
 import { Recorder, RUNS_FOLDER } from './recording.ts'
 import type { Ending, Paper, Reporter, Reporting } from './reporter.ts'
@@ -184,7 +185,7 @@ async function openReport(report: string, out: NodeJS.WriteStream): Promise<Repo
     end: async () => {
       await reading.end?.()
       try {
-        writeFileSync(file, text)
+        writeFileSync(file, redacted(text))
       } catch (error) {
         throw new ResilError('CANNOT_REPORT', `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`, 'name a file in a folder that exists')
       }

@@ -1,8 +1,9 @@
-/** Every run leaves `.resil/runs/<id>.ndjson`: the plan first, then its events, as they were. */
+/** Every run leaves `.resil/runs/<id>.ndjson`: the plan first, which makes it again, then its events, as they were but for secrets. */
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ResilError } from '../errors.ts'
 import type { Event } from '../events.ts'
+import { redacted } from '../secrets.ts'
 import type { Plan } from './plan.ts'
 
 export const RUNS_FOLDER = join('.resil', 'runs')
@@ -36,7 +37,7 @@ export class Recorder {
   }
 
   write(event: Event): void {
-    this.#buffer += `${JSON.stringify(event)}\n`
+    this.#buffer += `${redacted(JSON.stringify(event))}\n`
     if (this.#buffer.length > BUFFER_BYTES) this.#flush()
   }
 

@@ -26,8 +26,8 @@
  * The effect is had by genuine requests (`valid` or `unchecked`) only, once an id; the status is what was begun to be sent, 0 when there was none. "Without
  * end" ends with the connection, or with the next mood.
  */
-import { createServer, Server } from 'node:net'
-import type { AddressInfo, Socket } from 'node:net'
+import { createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import type { SecureContext } from 'node:tls'
 import { gzipSync } from 'node:zlib'

@@ -1,12 +1,13 @@
 /** The mock customer as users run it: real webhooks, signed with a library, over its port. */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, describe, expect, it } from 'vitest'
 import { SystemClock } from '../../src/clock.ts'
-import { readMoods } from '../../src/lab/mood.ts'
+import { moodNames, readMoods } from '../../src/lab/mood.ts'
 import { resil, start } from './cli.ts'
 import { curl, killAll, stand } from './standing.ts'
 
@@ -165,5 +166,13 @@ describe('a mood on the command line', () => {
 
   it.each(['', ':', 'healthy:1', 'slow:', 'slow:0s', 'slow:1s:2s', 'flapping:1s', 'error:5xx', 'error:500:later', 'redirect', 'forgetful', 'gone-for:some=1', 'deferred', 'deferred:soon', 'reject-every:x', 'reset-after-body:maybe', 'huge-headers:0', 'healthy,for=', 'healthy,for=0s', 'constructor', 'healthy,for=1s,for=2s'])('%j is none', (text) => {
     expect(() => readMoods([text])).toThrow(expect.objectContaining({ code: 'BAD_MOOD' }))
+  })
+
+  it('docs/customer.md has every one of them, written as it is read', () => {
+    const text = readFileSync(new URL('../../docs/customer.md', import.meta.url), 'utf8')
+    const rows = text.slice(text.indexOf('## Moods')).split('\n').filter((line) => line.startsWith('| `') && !line.startsWith('| `--mood`'))
+    const written = rows.flatMap((row) => [...row.split('|')[1]!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!)).filter((word) => !word.endsWith('='))
+    for (const mood of written) expect(() => readMoods([mood]), mood).not.toThrow()
+    expect(moodNames.filter((name) => !written.some((mood) => mood.split(':')[0] === name))).toEqual([])
   })
 })

@@ -593,7 +593,7 @@ export class Dispatcher {
     }
     // A date has whole seconds: half of one is what it leaves out on average.
     if (answer.theirNow !== undefined) lane.skewMs = Math.round(answer.theirNow + 500 - (at + ms))
-    log.emit('attempt.ended', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(meaning === 'delivered' ? { lagMs: Math.max(0, at + ms - claimed.created_at) } : {}), ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
+    log.emit('delivery.attempted', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(meaning === 'delivered' ? { lagMs: Math.max(0, at + ms - claimed.created_at) } : {}), ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
     this.#ended.push(ended)
     lane.unwritten++
     if (this.#sendOne(lane, now)) this.#eager.add(lane)

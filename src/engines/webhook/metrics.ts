@@ -127,7 +127,7 @@ export class Metrics {
 
   #count(type: string, fields: Fields): void {
     switch (type) {
-      case 'attempt.ended':
+      case 'delivery.attempted':
         this.#add('webhook_attempts_total', 'attempts, by what their end means', { meaning: String(fields['meaning']) })
         this.#observe('webhook_attempt_seconds', 'duration of attempts', Number(fields['ms']) / 1000, ATTEMPT_BUCKETS)
         if (fields['lagMs'] !== undefined) this.#observe('webhook_lag_seconds', 'from the taking in of an event, or the asking for a replay, to its delivery', Number(fields['lagMs']) / 1000, LAG_BUCKETS)

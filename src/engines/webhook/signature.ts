@@ -27,7 +27,10 @@ export interface Secret {
 /** Why a request is not believed: a header is missing, or unreadable; it is too old, or from the future; or the signature is wrong. */
 export type Reason = 'missing' | 'malformed' | 'stale' | 'future' | 'wrong'
 
-export type Verified = { ok: true; id: string; timestamp: number } | { ok: false; reason: Reason }
+export type Refused = { ok: false; reason: Reason }
+
+/** `by` is the place, among the keys that were given, of the one that fits. */
+export type Verified = { ok: true; id: string; timestamp: number; by: number } | Refused
 
 /** Headers as Node, `fetch` or a test has them; upper and lower case are the same. */
 export type AnyHeaders = { get(name: string): string | null } | Readonly<Record<string, string | readonly string[] | undefined>>
@@ -48,14 +51,13 @@ const ID = /^[!-\-/-~]{1,255}$/
 const RESERVED: ReadonlySet<string> = new Set(['receipt', 'ack', 'digest'])
 /** No sign, no leading zero, and nothing that a number could not hold. */
 const TIMESTAMP = /^(0|[1-9]\d{0,14})$/
-const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 /** PKCS #8 of an ed25519 seed, up to the seed. RFC 8410. */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /** A new secret from `random`, which is the system's wherever the secret is to be one. */
-export function newSecret(kind: Kind, random: { bytes(n: number): Buffer }): string {
-  if (kind === 'v1') return `whsec_${random.bytes(SECRET_BYTES).toString('base64')}`
-  const seed = random.bytes(ED25519_BYTES)
+export function newSecret(kind: Kind, random: { bytes(n: number): Uint8Array }): string {
+  if (kind === 'v1') return `whsec_${Buffer.from(random.bytes(SECRET_BYTES)).toString('base64')}`
+  const seed = Buffer.from(random.bytes(ED25519_BYTES))
   return `whsk_${Buffer.concat([seed, publicBytes(createPublicKey(privateKey(seed)))]).toString('base64')}`
 }
 
@@ -66,17 +68,23 @@ export function publicKeyOf(secret: string): string {
   return `whpk_${publicBytes(key.verify).toString('base64')}`
 }
 
+/** Throws INVALID_SECRET for what cannot sign. */
+export function checkSecret(secret: string): void {
+  const key = readKey(secret)
+  if (key.kind === 'v1a' && !key.sign) throw invalid('a public key does not sign')
+}
+
 type Key = { kind: 'v1'; secret: KeyObject } | { kind: 'v1a'; sign?: KeyObject; verify: KeyObject }
 
 /**
  * `whsec_` and base64 of 24 to 64 bytes; `whsk_` and base64 of the seed, or of the seed and the public key; `whpk_` and base64 of the public key.
  * Throws INVALID_SECRET, which never repeats what it was given.
  */
-export function readKey(text: string): Key {
+function readKey(text: string): Key {
   const [, prefix, encoded] = /^(whsec|whsk|whpk)_(.*)$/s.exec(text) ?? []
   if (prefix === undefined || encoded === undefined) throw invalid('a secret begins with whsec_ or whsk_, a public key with whpk_')
   const bytes = Buffer.from(encoded, 'base64')
-  if (!BASE64.test(encoded) || bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) throw invalid(`what follows ${prefix}_ is not base64`)
+  if (bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) throw invalid(`what follows ${prefix}_ is not base64`)
   if (prefix === 'whsec') {
     if (bytes.length < SECRET_BYTES_LEAST || bytes.length > SECRET_BYTES_MOST) throw invalid(`a whsec_ secret has ${SECRET_BYTES_LEAST} to ${SECRET_BYTES_MOST} bytes, this one ${bytes.length}`)
     return { kind: 'v1', secret: createSecretKey(bytes) }
@@ -195,7 +203,8 @@ export function verifier(keys: readonly string[], toleranceSeconds = TOLERANCE_S
       if (late) return { ok: false, reason: late }
       const prefix = `${id}.${stamp}.`
       const right = all.map((key) => (key.kind === 'v1' ? matchesHmac(entries, `v1,${hmac(key.secret, prefix, rawBody)}`) : matchesCurve(entries, key.verify, prefix, rawBody)))
-      return right.includes(true) ? { ok: true, id, timestamp: Number(stamp) } : { ok: false, reason: 'wrong' }
+      const by = right.indexOf(true)
+      return by === -1 ? { ok: false, reason: 'wrong' } : { ok: true, id, timestamp: Number(stamp), by }
     },
   }
 }
@@ -277,13 +286,13 @@ function tagValid(word: Word, keys: readonly string[], id: string, timestampSeco
 }
 
 /** An acknowledgement as it comes: `webhook-timestamp` and `webhook-ack-signature` in the headers, the id in the body. Throws INVALID_SECRET, NO_SECRET. */
-export function verifyAck(keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): Verified {
+export function verifyAck(keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): { ok: true } | Refused {
   const stamp = header(headers, 'webhook-timestamp')
   const given = header(headers, 'webhook-ack-signature')
   if (!stamp || !given) return { ok: false, reason: 'missing' }
   const late = isId(id) ? lateness(stamp, nowMs, TOLERANCE_SECONDS) : 'malformed'
   if (late) return { ok: false, reason: late }
-  return ackValid(keys, id, Number(stamp), given) ? { ok: true, id, timestamp: Number(stamp) } : { ok: false, reason: 'wrong' }
+  return ackValid(keys, id, Number(stamp), given) ? { ok: true } : { ok: false, reason: 'wrong' }
 }
 
 /** What an endpoint was sent under the sequence numbers `from` to `to`, both included. */

@@ -9,7 +9,7 @@
 import { createCipheriv, createDecipheriv, createHash, createSecretKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { ResilError } from '../../errors.ts'
-import { readKey } from './signature.ts'
+import { checkSecret } from './signature.ts'
 
 export const MASTER_KEY_BYTES = 32
 /** New one, old ones: each costs a try at opening. */
@@ -25,10 +25,10 @@ const FINGERPRINT_LENGTH = 8
 
 export class Vault {
   readonly #keys: readonly KeyObject[]
-  readonly #random: { bytes(n: number): Buffer }
+  readonly #random: { bytes(n: number): Uint8Array }
 
   /** `keys` have 32 bytes each, the one that seals first; `random` gives nonces, which must never come twice. Throws BAD_MASTER_KEY. */
-  constructor(keys: readonly Uint8Array[], random: { bytes(n: number): Buffer }) {
+  constructor(keys: readonly Uint8Array[], random: { bytes(n: number): Uint8Array }) {
     if (keys.length === 0 || keys.length > MASTER_KEYS_MOST) throw badKey(`there are 1 to ${MASTER_KEYS_MOST} master keys, not ${keys.length}`)
     for (const { length } of keys) if (length !== MASTER_KEY_BYTES) throw badKey(`a master key has ${MASTER_KEY_BYTES} bytes, this one ${length}`)
     this.#keys = keys.map((key) => createSecretKey(key))
@@ -37,8 +37,7 @@ export class Vault {
 
   /** Throws INVALID_SECRET for what cannot sign: nothing else gets in. */
   seal(endpoint: string, secret: string): string {
-    const key = readKey(secret)
-    if (key.kind === 'v1a' && !key.sign) throw new ResilError('INVALID_SECRET', 'a public key does not sign', 'give the whsk_ secret')
+    checkSecret(secret)
     return this.#seal(endpoint, secret)
   }
 
@@ -59,7 +58,7 @@ export class Vault {
   }
 
   #seal(endpoint: string, secret: string): string {
-    const nonce = this.#random.bytes(NONCE_BYTES)
+    const nonce = Buffer.from(this.#random.bytes(NONCE_BYTES))
     const cipher = createCipheriv(ALGORITHM, this.#keys[0]!, nonce).setAAD(Buffer.from(endpoint))
     const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final(), cipher.getAuthTag()])
     return `${VERSION}.${nonce.toString('base64url')}.${sealed.toString('base64url')}`

@@ -3,12 +3,13 @@
  *
  *   202 ── ackMs ── the effect ── POST /v1/acks {id, endpoint} ── not 2xx: again after 1, 2, 4, 8 s, ACK_ATTEMPTS in all
  *
- * `webhook-ack-signature` is the HMAC-SHA256 of `ack.ID.SECONDS` under the newest secret, in base64; `webhook-timestamp` has the seconds.
+ * `webhook-ack-signature` is the HMAC-SHA256 of `ack.ID.SECONDS` in base64, under the secret of the webhook, or one that took its place;
+ * `webhook-timestamp` has the seconds.
  */
 import type { Cancel, Clock } from '../../clock.ts'
 import type { Log } from '../../events.ts'
 import type { Send } from '../mock.ts'
-import type { Row } from './inbox.ts'
+import type { Arrival, Row } from './inbox.ts'
 import type { Trust } from './trust.ts'
 import { ackSignature } from './trust.ts'
 
@@ -66,7 +67,7 @@ export class Acks {
   }
 
   /** The row's effect comes `ackMs` from now, or never. */
-  later(row: Row, endpoint: string | null, ackMs: number | 'never'): void {
+  later(row: Row, { endpoint, secret }: Pick<Arrival, 'endpoint' | 'secret'>, ackMs: number | 'never'): void {
     const { id } = row
     if (ackMs === 'never' || (id !== null && this.#deferred.has(id))) return
     if (id !== null) this.#deferred.add(id)
@@ -75,12 +76,12 @@ export class Acks {
       if (id !== null) this.#deferred.delete(id)
       this.#setup.process(row)
       this.#setup.log.emit('customer.processed', { id, sequence: row.sequence, what: row.type, duplicate: row.duplicate, processed: row.processed })
-      if (id !== null) void this.#tell(id, endpoint)
+      if (id !== null) void this.#tell(id, endpoint, secret)
     })
     this.#pending.add(cancel)
   }
 
-  async #tell(id: string, endpoint: string | null): Promise<void> {
+  async #tell(id: string, endpoint: string | null, signedUnder: Buffer | undefined): Promise<void> {
     const { clock, log, trust, now } = this.#setup
     const { signal } = this.#stop
     this.#underWay++
@@ -89,7 +90,7 @@ export class Acks {
         if (attempt > 1) await clock.sleep(BACKOFF_MS * 2 ** (attempt - 2), signal)
         if (signal.aborted || !this.#send) return
         const seconds = Math.floor(now() / 1000)
-        const secret = trust.newest
+        const secret = trust.current(signedUnder)
         const headers = { 'content-type': 'application/json', 'webhook-timestamp': String(seconds), ...(secret ? { 'webhook-ack-signature': ackSignature(secret, id, seconds) } : {}) }
         const outcome = await this.#send({ method: 'POST', path: ACK_PATH, headers, body: JSON.stringify({ id, ...(endpoint === null ? {} : { endpoint }) }) })
         const status = outcome.kind === 'ok' ? outcome.value.status : 0

@@ -80,9 +80,9 @@ export class Trust {
     return undefined
   }
 
-  /** What an acknowledgement that nobody asked for is signed with: the newest secret, which is given first. */
-  get newest(): Buffer | undefined {
-    return this.#secrets[0]
+  /** `secret` while it is trusted, else the one that was given first: what is said later about a webhook is signed as the webhook was, until that is revoked. */
+  current(secret: Buffer | undefined): Buffer | undefined {
+    return this.#secrets.find((candidate) => secret?.equals(candidate)) ?? this.#secrets[0]
   }
 }
 

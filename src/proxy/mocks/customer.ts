@@ -153,7 +153,7 @@ export function customer(setup: MockSetup, options: CustomerOptions = {}): Custo
     const isNew = !inbox.holds(arrival.id)
     if (current.kind === 'deferred' && isNew) {
       if (!acks.isRoom()) return fail(503, 'too much was put off already')
-      acks.later(settle(202), arrival.endpoint, current.ackMs)
+      acks.later(settle(202), arrival, current.ackMs)
       return { status: 202, headers: { date: new Date(now()).toUTCString(), 'webhook-ack': 'deferred' }, body: '' }
     }
     const forgets = current.kind === 'forgetful' && isNew && matches(current, arrival, body, ++counted)

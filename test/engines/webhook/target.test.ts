@@ -34,6 +34,10 @@ describe('W-SSRF-literal, 108 and 109: an address that is not public is refused 
   })
 })
 
+test('an IPv4 address in the clothes of IPv6 is what it is', () => {
+  expect([new Reach().allows('::ffff:8.8.8.8', 443), new Reach().allows('::ffff:10.0.0.1', 443), new Reach(['10.0.0.0/8']).allows('::ffff:a00:1', 443)]).toEqual([true, false, true])
+})
+
 describe('W-SSRF-metadata, 110: where clouds hand out credentials is refused, whatever is opened', () => {
   const everything = { allow: ['0.0.0.0/0', '::/0'], plainHttp: true }
   test.each([

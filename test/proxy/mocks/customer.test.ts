@@ -3,6 +3,7 @@ import { createHmac, generateKeyPairSync, sign as signWith } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import { Webhook as SvixWebhook } from 'svix'
 import { describe, expect, test } from 'vitest'
+import { newSecret, publicKeyOf, receiptValid, signer, verifyAck } from '../../../src/engines/webhook/signature.ts'
 import { VIRTUAL_EPOCH_MS, VirtualClock } from '../../../src/clock.ts'
 import { ResilError } from '../../../src/errors.ts'
 import { EventLog } from '../../../src/events.ts'
@@ -449,6 +450,31 @@ describe('a deferred acknowledgement', () => {
     expect([acks.length, it.ledger.effects]).toEqual([1, 1])
   })
 
+  test('it is signed under the secret of its webhook, for one customer may have several endpoints; under another one when that was revoked meanwhile', async () => {
+    for (const [meanwhile, used] of [[[OTHER, SECRET], SECRET], [[OTHER], OTHER]] as const) {
+      const { customer: it, acks, clock, deliver, run } = deferring(() => ok)
+      it.trust([OTHER, SECRET])
+      await run(async () => {
+        await deliver()
+        it.trust(meanwhile)
+        await clock.sleep(5000)
+      })
+      expect(acks[0]!.request.headers['webhook-ack-signature']).toBe(hmac(used, `ack.evt_1.${NOW_S + 5}`))
+    }
+  })
+
+  test('what was put off, done and then forgotten is put off and done again', async () => {
+    const { customer: it, acks, clock, deliver, run } = deferring(() => ok)
+    await run(async () => {
+      await deliver()
+      await clock.sleep(6000)
+      it.forget(1, Random.seeded(1))
+      expect((await deliver()).status).toBe(202)
+      await clock.sleep(6000)
+    })
+    expect([acks.length, it.ledger.effects, it.processed()]).toEqual([2, 2, ['evt_1']])
+  })
+
   test('once it is closed nothing comes any more; without a listener the effect comes alone', async () => {
     const closed = deferring(() => ok)
     await closed.run(async () => {
@@ -487,5 +513,39 @@ describe('a lie is a mood for single requests', () => {
     it.heal()
     expect((await run(() => deliver())).status).toBe(204)
     expect(() => it.lie({ kind: 'rude', times: 1, after: 0, ms: 0 })).toThrow(expect.objectContaining({ code: 'UNKNOWN_LIE' }))
+  })
+})
+
+describe('it and the engine agree, though neither knows the other', () => {
+  const random = Random.seeded(3)
+
+  test.each(['v1', 'v1a'] as const)('on the signature, %s', async (kind) => {
+    const secret = newSecret(kind, random)
+    const { customer: it, send, run } = open({ secrets: [kind === 'v1' ? secret : publicKeyOf(secret)] })
+    const signature = signer([{ secret: newSecret(kind, random) }, { secret }]).sign('evt_1', NOW_S, BODY)
+    const headers = { 'webhook-id': 'evt_1', 'webhook-timestamp': String(NOW_S), 'webhook-signature': signature }
+    expect((await run(() => send('POST', '/', BODY, headers))).status).toBe(204)
+    expect((await run(() => send('POST', '/', `${BODY} `, headers))).status).toBe(401)
+    expect(it.ledger.effects).toBe(1)
+  })
+
+  test('on receipts and acknowledgements', async () => {
+    const { customer: it, clock, deliver, run } = open()
+    const acks: HttpRequest[] = []
+    it.webhooks(async (request) => {
+      acks.push(request)
+      return { kind: 'ok', value: { status: 204, headers: {}, body: '' } }
+    })
+    await run(async () => {
+      it.mood({ kind: 'receipt' })
+      const { headers } = await deliver('evt_1')
+      expect(receiptValid([SECRET], 'evt_1', NOW_S, headers['webhook-receipt']!)).toBe(true)
+      expect(receiptValid([OTHER], 'evt_1', NOW_S, headers['webhook-receipt']!)).toBe(false)
+      it.mood({ kind: 'deferred', ackMs: 2000 })
+      await deliver('evt_2')
+      await clock.sleep(5000)
+    })
+    expect(verifyAck([SECRET], acks[0]!.headers, 'evt_2', clock.now())).toMatchObject({ ok: true, id: 'evt_2' })
+    expect(verifyAck([OTHER], acks[0]!.headers, 'evt_2', clock.now())).toMatchObject({ ok: false, reason: 'wrong' })
   })
 })

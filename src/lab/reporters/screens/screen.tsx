@@ -6,6 +6,7 @@ import { Box, render, useApp, useInput } from 'ink'
 import { useEffect, useReducer, useRef, useState } from 'react'
 import type { Cancel, Clock } from '../../../clock.ts'
 import type { Sink } from '../../../events.ts'
+import { redacted } from '../../../secrets.ts'
 import type { Layout, Reel } from './drawing.ts'
 import { reels } from './drawing.ts'
 import type { Line } from './lines.ts'
@@ -190,7 +191,7 @@ export function App({ host, feed, size, leave }: AppProps) {
   const say = (text: string) => setNotice({ text, until: clock.monotonic() + NOTICE_MS })
   const save = () => {
     try {
-      say(`saved ${host.save('txt', toText(shown.current))} and ${host.save('svg', toSvg(shown.current, host.title))}`)
+      say(`saved ${host.save('txt', redacted(toText(shown.current)))} and ${host.save('svg', redacted(toSvg(shown.current, host.title)))}`)
     } catch (error) {
       say(`not saved: ${error instanceof Error ? error.message : String(error)}`)
     }
