@@ -500,6 +500,7 @@ export class Dispatcher {
       'webhook-sequence': String(claimed.n),
       'webhook-attempt': String(claimed.tries + 1),
     }
+    if (facts.spec.stripeSignature) headers['stripe-signature'] = signer.stripe(seconds, claimed.body)
     if (taken.probe) log.emit('lane.probed', { endpoint: facts.id, event: claimed.event })
     network.call(facts.origin, { method: 'POST', path: facts.path, headers, body: claimed.body }, { timeoutMs: facts.spec.deadlineMs ?? settings.deadlineMs }).then(
       (outcome) => this.#end(lane, claimed, pass, outcome, at, now, signer),

@@ -28,6 +28,7 @@ export default class WebhookEndpointAdd extends BaseCommand<typeof WebhookEndpoi
     'header': Flags.string({ summary: 'NAME: VALUE that goes with each request; may be given several times', multiple: true, helpValue: 'HEADER' }),
     'signature': Flags.string({ summary: 'v1 (HMAC) or v1a (ed25519)', options: ['v1', 'v1a'], default: 'v1' }),
     'receipts': Flags.boolean({ summary: 'an answer counts only with a signed receipt' }),
+    'stripe-signature': Flags.boolean({ summary: "a stripe-signature as well, for receivers that verify with Stripe's SDK" }),
     'ack': duration({ summary: 'it may answer "later", and acknowledges within this' }),
   }
 
@@ -47,6 +48,7 @@ export default class WebhookEndpointAdd extends BaseCommand<typeof WebhookEndpoi
       ...(concurrency === undefined ? {} : { places: concurrency }),
       ...(deadline === undefined ? {} : { deadlineMs: deadline }),
       ...(weight === undefined ? {} : { weight }),
+      ...(this.flags['stripe-signature'] ? { stripeSignature: true } : {}),
       ...(ack === undefined ? {} : { ackMs: ack }),
     }
     return withWebhooks(this.flags, this.config.version, async ({ engine }): Promise<ExitCode> => {
