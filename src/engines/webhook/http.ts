@@ -308,8 +308,8 @@ const msOf = (time: Time): number | undefined => (typeof time === 'string' ? Dat
 
 const because = (body: unknown) => ({ who: WHO, why: (body as { why?: string }).why ?? '' })
 
-function specOf({ per_second: perSecond, deadline_ms: deadlineMs, ack_ms: ackMs, ...rest }: Omit<Body<'change'>, 'why' | 'url' | 'patterns'>): Partial<Spec> {
-  return present({ ...rest, perSecond, deadlineMs, ackMs }) as Partial<Spec>
+function specOf({ per_second: perSecond, deadline_ms: deadlineMs, ack_ms: ackMs, stripe_signature: stripeSignature, ...rest }: Omit<Body<'change'>, 'why' | 'url' | 'patterns'>): Partial<Spec> {
+  return present({ ...rest, perSecond, deadlineMs, ackMs, stripeSignature }) as Partial<Spec>
 }
 
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
@@ -328,11 +328,11 @@ function sameText(a: string, b: string): boolean {
 // what is answered
 
 function shown(endpoint: Endpoint): Record<string, unknown> {
-  const { description, perSecond, places, deadlineMs, weight, headers, demand, ackMs } = JSON.parse(endpoint.spec) as Spec
+  const { description, perSecond, places, deadlineMs, weight, headers, demand, ackMs, stripeSignature } = JSON.parse(endpoint.spec) as Spec
   const { id, tenant, url, state, reason, created_at, changed_at, ordering, seq, waiting, delivered, dead, failures, failing_since, succeeded_at, skew_ms } = endpoint
   return {
     id, tenant, url, patterns: JSON.parse(endpoint.patterns) as string[], state, reason, created_at, changed_at,
-    description, ordering, per_second: perSecond, places: places ?? null, deadline_ms: deadlineMs ?? null, weight, headers, demand, ack_ms: ackMs ?? null,
+    description, ordering, per_second: perSecond, places: places ?? null, deadline_ms: deadlineMs ?? null, weight, headers, demand, ack_ms: ackMs ?? null, stripe_signature: stripeSignature === true,
     sent_sequence: seq, waiting, delivered, dead, failures, failing_since, succeeded_at, skew_ms,
   }
 }

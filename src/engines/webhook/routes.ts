@@ -37,6 +37,7 @@ const spec = {
   headers: z.record(z.string().max(100), z.string().max(4096)).optional(),
   demand: demand.optional(),
   ack_ms: z.number().int().min(1000).max(86_400_000).optional(),
+  stripe_signature: z.boolean().optional(),
 }
 
 export const bodies = {
@@ -81,7 +82,7 @@ const eventLine = { id: word, seq: whole, tenant: word, type: word, key: maybe(w
 const delivery = z.strictObject({ id: whole, event: word, type: word, endpoint: word, sequence: whole, state: deliveryState, tries: whole, due: whole, reason: maybe(word), job: maybe(word), created_at: at, ended_at: maybe(at) })
 const endpoint = z.strictObject({
   id: word, tenant: word, url: word, patterns: z.array(word), state: z.enum(['enabled', 'paused', 'disabled']), reason: maybe(word), created_at: at, changed_at: at,
-  description: word, ordering: word, per_second: z.number(), places: maybe(whole), deadline_ms: maybe(whole), weight: whole, headers: z.record(word, word), demand, ack_ms: maybe(whole),
+  description: word, ordering: word, per_second: z.number(), places: maybe(whole), deadline_ms: maybe(whole), weight: whole, headers: z.record(word, word), demand, ack_ms: maybe(whole), stripe_signature: z.boolean(),
   sent_sequence: whole, waiting: whole, delivered: whole, dead: whole, failures: whole, failing_since: maybe(at), succeeded_at: maybe(at), skew_ms: maybe(whole),
 })
 const replay = z.strictObject({ id: word, state: z.enum(['running', 'paused', 'cancelled', 'done']), filter: z.record(word, z.unknown()), order: z.enum(['oldest', 'newest']), per_second: z.number(), matched: whole, queued: whole, delivered: whole, failed: whole, created_at: at, ended_at: maybe(at) })

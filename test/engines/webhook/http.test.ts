@@ -123,9 +123,9 @@ describe('endpoints', () => {
 
   it('one is made, changed, held, let go, rotated and removed; its secret is shown once', async () => {
     house.receivers.set('http://one.example', () => ({ status: 204 }))
-    const made = await ask('POST', '/v1/endpoints', { url: URL_1, per_second: 10, ack_ms: 5000, demand: { receipt: true } })
+    const made = await ask('POST', '/v1/endpoints', { url: URL_1, per_second: 10, ack_ms: 5000, stripe_signature: true, demand: { receipt: true } })
     const { id } = made.json.endpoint
-    expect(made).toMatchObject({ status: 201, headers: { location: `/v1/endpoints/${id}` }, json: { secret: expect.stringMatching(/^whsec_/), endpoint: { per_second: 10, ack_ms: 5000, demand: { receipt: true }, state: 'enabled' } } })
+    expect(made).toMatchObject({ status: 201, headers: { location: `/v1/endpoints/${id}` }, json: { secret: expect.stringMatching(/^whsec_/), endpoint: { per_second: 10, ack_ms: 5000, stripe_signature: true, demand: { receipt: true }, state: 'enabled' } } })
     expect((await ask('GET', '/v1/endpoints')).body).not.toContain('whsec_')
     expect((await ask('PATCH', `/v1/endpoints/${id}`, { patterns: ['a.*'], deadline_ms: 2000 })).json).toMatchObject({ patterns: ['a.*'], deadline_ms: 2000, per_second: 10 })
     expect((await ask('POST', `/v1/endpoints/${id}/pause`, { why: 'lunch' })).json).toMatchObject({ state: 'paused', reason: 'lunch' })
