@@ -51,9 +51,10 @@ export function stateWord(endpoint: Endpoint): string {
   return isParked(endpoint) ? 'PARKED' : endpoint.failures > 0 ? 'failing' : endpoint.succeeded_at === null ? 'new' : 'healthy'
 }
 
+export const stamp = (at: number | null) => (at === null ? 'never' : new Date(at).toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z'))
+
 export function endpointLines(endpoint: Endpoint): string[] {
   const spec = JSON.parse(endpoint.spec) as Spec
-  const stamp = (at: number | null) => (at === null ? 'never' : new Date(at).toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z'))
   return [
     `${endpoint.id}  ${visible(endpoint.url)}`,
     `  state      ${stateWord(endpoint)}${endpoint.reason === null ? '' : `: ${visible(endpoint.reason)}`}`,

@@ -21,13 +21,15 @@ export interface FollowReplay {
 
 /** Between two looks. */
 const LOOK_MS = 250
+/** Nobody beats here: whoever was killed a moment ago is not waited for as long as a node that may be slow. */
+const LEASE_MS = 6 * DEFAULTS.beatMs
 /** A node that beats has done so within this. */
 const BEATS_WITHIN_MS = 2.5 * DEFAULTS.beatMs
 
 /** Resolves when all that was asked for has arrived or died again, when the job was cancelled or paused, or when the signal aborts: the job goes on wherever an engine runs. */
 export async function followReplay({ replays, store, clock, id, db, place, signal, onProgress }: FollowReplay): Promise<Replay> {
   const here = !(await isServed(store, clock, signal))
-  const node = here && !signal.aborted ? await runWebhookNode({ clock, log: silentLog, db, node: `replay-${process.pid}`, port: 0, place, settings: { replaysOnly: true } }) : undefined
+  const node = here && !signal.aborted ? await runWebhookNode({ clock, log: silentLog, db, node: `replay-${process.pid}`, port: 0, place, settings: { replaysOnly: true, leaseMs: LEASE_MS } }) : undefined
   try {
     let said = ''
     for (;;) {

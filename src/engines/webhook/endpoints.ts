@@ -70,6 +70,8 @@ export interface LaneRow {
   breaker: string | null
   places: number
   quiet_until: number | null
+  /** By how much the receiver's clock is ahead, ms, give or take a second; null: it has not said. */
+  skew_ms: number | null
 }
 
 export interface Endpoint extends EndpointRow, Omit<LaneRow, 'lane'> {
@@ -261,7 +263,7 @@ export class Endpoints {
   }
 }
 
-const WITH_LANE = `SELECT e.*, l.ordering, l.seq, l.owner, l.fence, l.delivered, l.dead, l.cancelled, l.failures, l.failing_since, l.failed_at, l.succeeded_at, l.told, l.breaker, l.places, l.quiet_until,
+const WITH_LANE = `SELECT e.*, l.ordering, l.seq, l.owner, l.fence, l.delivered, l.dead, l.cancelled, l.failures, l.failing_since, l.failed_at, l.succeeded_at, l.told, l.breaker, l.places, l.quiet_until, l.skew_ms,
   l.seq - l.delivered - l.dead - l.cancelled AS waiting
   FROM endpoint e JOIN lane l ON l.lane = e.lane`
 
