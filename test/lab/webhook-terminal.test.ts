@@ -35,7 +35,7 @@ test('keys select a customer, take it down and up, hold its endpoint and replay 
     terminal.press(key)
     await terminal.shows(shown, from)
   }
-  await terminal.shows(/› customer-1 +healthy/)
+  await terminal.shows(/› customer-1 +healthy[^]*customer-3 +healthy/)
   await press('\u001b[C', /› customer-2/)
   await press('d', /d: disable or enable its endpoint/)
   await terminal.shows(/customer-2 +disabled/)
