@@ -52,6 +52,12 @@ test('a customer that was down: what was accepted meanwhile and came after its r
   expect(all.keptSince.size).toBe(0)
 })
 
+test('what comes for one that is back is not held because another one is away', () => {
+  const link = (t: number, type: string, name: string) => said(t, type, { link: name }, 'lab')
+  const view = after(added('ep_4', 'customer-4'), link(1, 'link.downed', 'customer-3'), accepted(2, 'evt_a'), link(3, 'link.raised', 'customer-3'), link(4, 'link.downed', 'customer-4'), accepted(5, 'evt_b'), received(6, 'evt_a'), received(7, 'evt_b'))
+  expect(view.outages).toMatchObject([{ name: 'customer-3', held: 1, lastAt: 6 }, { name: 'customer-4', held: 0 }])
+})
+
 test('a mood in which a customer takes nothing is an outage too; a slow one is none, and the proxy in front of nobody known is none', () => {
   const mood = (t: number, word: string) => said(t, 'customer.changed', { customer: 'customer-3', mood: word }, 'mock')
   expect(after(mood(1, 'error, status 503'), mood(9, 'healthy')).outages).toMatchObject([{ how: 'answering 503', at: 1, backAt: 9 }])
