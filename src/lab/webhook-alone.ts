@@ -10,6 +10,7 @@ import { OpenNetwork } from '../open-network.ts'
 import { Random } from '../random.ts'
 import type { CreateWebhook, WebhookEngine } from '../engines/webhook/engine.ts'
 import { createEngine } from '../engines/webhook/engine.ts'
+import { REQUEST_MOST } from '../engines/webhook/http.ts'
 import { migrations } from '../engines/webhook/migrations.ts'
 import type { WebhookSettings } from '../engines/webhook/settings.ts'
 import type { SqliteStore } from '../engines/store/sqlite.ts'
@@ -87,7 +88,7 @@ export async function runWebhookNode({ clock, log, db, node, host, port, place, 
     await refuseOthers(store, 'webhook')
     await store.migrate(migrations)
     const engine = create({ ...place, clock, random, network: lab?.boundary.network(network) ?? network, store: lab?.boundary.store(store) ?? store, log, node, incarnation: lab?.incarnation ?? clock.now() }, settings)
-    const server = await serveHttp(lab?.boundary.handle(engine.handle) ?? engine.handle, { clock, host, port, log })
+    const server = await serveHttp(lab?.boundary.handle(engine.handle) ?? engine.handle, { clock, host, port, log, maxBodyBytes: REQUEST_MOST })
     const running = engine.start(stop.signal)
     const failed = new Promise<never>((_, reject) => running.catch(reject))
     failed.catch(() => {}) // whoever waits for it is told

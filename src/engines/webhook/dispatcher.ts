@@ -248,6 +248,7 @@ export class Dispatcher {
       lane.failedAt = row.failed_at
       lane.succeededAt = row.succeeded_at
       lane.told = row.told === 1
+      lane.skewMs = row.skew_ms
       if (row.quiet_until !== null) lane.quietUntil = clock.monotonic() + Math.min(settings.retryAfterMaxMs, Math.max(0, row.quiet_until - this.#steady.now()))
       this.#lanes.set(number, lane)
       this.#hungry.add(lane)
@@ -522,6 +523,7 @@ export class Dispatcher {
       'webhook-sequence': String(claimed.n),
       'webhook-attempt': String(claimed.tries + 1),
     }
+    if (facts.spec.stripeSignature) headers['stripe-signature'] = signer.stripe(seconds, claimed.body)
     if (taken.probe) log.emit('lane.probed', { endpoint: facts.id, event: claimed.event })
     network.call(facts.origin, { method: 'POST', path: facts.path, headers, body: claimed.body }, { timeoutMs: facts.spec.deadlineMs ?? settings.deadlineMs }).then(
       (outcome) => this.#end(lane, claimed, pass, outcome, at, now, signer),
@@ -613,7 +615,9 @@ export class Dispatcher {
       lane.held.delete(claimed.id)
       if (ended.state === 'pending' && ended.due === 0) lane.rewind(claimed.id)
     }
-    log.emit('attempt.ended', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
+    // A date has whole seconds: half of one is what it leaves out on average.
+    if (answer.theirNow !== undefined) lane.skewMs = Math.round(answer.theirNow + 500 - (at + ms))
+    log.emit('delivery.attempted', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(meaning === 'delivered' ? { lagMs: Math.max(0, at + ms - claimed.created_at) } : {}), ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
     this.#ended.push(ended)
     lane.unwritten++
     if (this.#sendOne(lane, now)) this.#eager.add(lane)
@@ -750,11 +754,11 @@ export class Dispatcher {
     const quiet = lane.quietUntil - clock.monotonic()
     await tx.query(
       `UPDATE lane SET delivered = delivered + :delivered, dead = dead + :dead, failures = :failures, failing_since = :failingSince, failed_at = :failedAt, succeeded_at = :succeededAt,
-         told = :told, breaker = :breaker, places = :places, quiet_until = :quietUntil
+         told = :told, breaker = :breaker, places = :places, quiet_until = :quietUntil, skew_ms = :skewMs
        WHERE lane = :lane`,
       {
         lane: lane.facts.number, delivered, dead, failures: lane.failures, failingSince: lane.failingSince, failedAt: lane.failedAt, succeededAt: lane.succeededAt,
-        told: lane.told ? 1 : 0, breaker: lane.failures === 0 ? null : JSON.stringify(lane.breaker.snapshot()), places: lane.limit, quietUntil: quiet > 0 ? now + Math.ceil(quiet) : null,
+        told: lane.told ? 1 : 0, breaker: lane.failures === 0 ? null : JSON.stringify(lane.breaker.snapshot()), places: lane.limit, quietUntil: quiet > 0 ? now + Math.ceil(quiet) : null, skewMs: lane.skewMs,
       },
     )
   }

@@ -32,6 +32,8 @@ export interface Spec {
   demand: Demand
   /** It may answer "later", and acknowledge within this, ms; absent: it may not. */
   ackMs?: number
+  /** A `stripe-signature` goes beside the standard one, for receivers that verify with Stripe's SDK. */
+  stripeSignature?: boolean
 }
 
 export interface EndpointRow {
@@ -68,6 +70,8 @@ export interface LaneRow {
   breaker: string | null
   places: number
   quiet_until: number | null
+  /** By how much the receiver's clock is ahead, ms, give or take a second; null: it has not said. */
+  skew_ms: number | null
 }
 
 export interface Endpoint extends EndpointRow, Omit<LaneRow, 'lane'> {
@@ -243,7 +247,7 @@ export class Endpoints {
 
   #spec(given: Partial<Spec>): Spec {
     const { deadlineMaxMs, placesMost } = this.#rules
-    const { description = '', ordering = 'none', perSecond = 0, places, deadlineMs, weight = 1, headers = {}, demand = {}, ackMs } = given
+    const { description = '', ordering = 'none', perSecond = 0, places, deadlineMs, weight = 1, headers = {}, demand = {}, ackMs, stripeSignature } = given
     if (!description.isWellFormed() || description.length > 500) throw invalid('a description has at most 500 characters')
     if (!['none', 'key', 'fifo'].includes(ordering)) throw invalid(`ordering "${visible(String(ordering))}" is none of none, key, fifo`)
     const within = (what: string, value: number | undefined, least: number, most: number) => {
@@ -255,11 +259,11 @@ export class Endpoints {
     within('a weight', weight, 1, 100)
     within('the time for an acknowledgement, ms,', ackMs, 1000, 86_400_000)
     if (demand.pointer && !demand.pointer.path.startsWith('/')) throw invalid('a JSON pointer begins with a slash')
-    return { description, ordering, perSecond, weight, headers: readHeaders(headers), demand, ...(places === undefined ? {} : { places }), ...(deadlineMs === undefined ? {} : { deadlineMs }), ...(ackMs === undefined ? {} : { ackMs }) }
+    return { description, ordering, perSecond, weight, headers: readHeaders(headers), demand, ...(places === undefined ? {} : { places }), ...(deadlineMs === undefined ? {} : { deadlineMs }), ...(ackMs === undefined ? {} : { ackMs }), ...(stripeSignature ? { stripeSignature } : {}) }
   }
 }
 
-const WITH_LANE = `SELECT e.*, l.ordering, l.seq, l.owner, l.fence, l.delivered, l.dead, l.cancelled, l.failures, l.failing_since, l.failed_at, l.succeeded_at, l.told, l.breaker, l.places, l.quiet_until,
+const WITH_LANE = `SELECT e.*, l.ordering, l.seq, l.owner, l.fence, l.delivered, l.dead, l.cancelled, l.failures, l.failing_since, l.failed_at, l.succeeded_at, l.told, l.breaker, l.places, l.quiet_until, l.skew_ms,
   l.seq - l.delivered - l.dead - l.cancelled AS waiting
   FROM endpoint e JOIN lane l ON l.lane = e.lane`
 

@@ -5,6 +5,7 @@
  *                                                                   │            └──▶ dead, with a reason: a state, not another queue ──▶ replay
  *                                                                   └ an outage parks the lane, costs no message anything, and ends with the first success
  */
+import type { Log } from '../../events.ts'
 import type { HttpRequest, HttpResponse } from '../../network.ts'
 import type { Engine, Outside } from '../engine.ts'
 import { outsideTransactions } from '../store/store.ts'
@@ -14,6 +15,7 @@ import { Events } from './events.ts'
 import { Face } from './http.ts'
 import { Keeper } from './keeper.ts'
 import { Keyring } from './keyring.ts'
+import { Metrics } from './metrics.ts'
 import { migrations } from './migrations.ts'
 import { unlessTrouble } from './ownership.ts'
 import { Replays } from './replay.ts'
@@ -39,28 +41,37 @@ export class WebhookEngine implements Engine {
   readonly dispatcher: Dispatcher
   readonly #outside: WebhookOutside
   readonly #settings: WebhookSettings
+  readonly #log: Log
   readonly #keeper: Keeper
   readonly #face: Face
 
   constructor(outside: WebhookOutside, settings: Partial<WebhookSettings> = {}) {
     const all = { ...DEFAULTS, ...settings }
-    const { clock, store, log, node, incarnation } = outside
+    const { clock, store, node, incarnation, version } = outside
+    const metrics = new Metrics(clock)
+    const log = metrics.tee(outside.log)
     const random = outside.random.fork(`webhook/${node}/${incarnation}`)
     const vault = new Vault(outside.masterKeys, random.fork('vault'))
     const own = { clock, store, random }
     this.#outside = outside
+    this.#log = log
     this.#settings = all
     this.events = new Events(own)
     this.endpoints = new Endpoints(own, vault, { allow: outside.allow, plainHttp: outside.plainHttp, deadlineMaxMs: all.deadlineMaxMs, placesMost: all.placesMost })
     this.replays = new Replays(own)
-    this.dispatcher = new Dispatcher({ clock, store, log, node, random: random.fork('dispatcher'), network: outsideTransactions(outside.network, store), life: random.id('life'), settings: all, events: this.events, keys: new Keyring(vault), version: outside.version })
+    this.dispatcher = new Dispatcher({ clock, store, log, node, random: random.fork('dispatcher'), network: outsideTransactions(outside.network, store), life: random.id('life'), settings: all, events: this.events, keys: new Keyring(vault), version })
     this.#keeper = new Keeper({ clock, store, log, settings: all, events: this.events, replays: this.replays, isOn: () => this.dispatcher.isFirst })
-    this.#face = new Face({ clock, store, log, vault, events: this.events, endpoints: this.endpoints, replays: this.replays, token: outside.token, wake: () => this.dispatcher.wake() })
+    this.#face = new Face({
+      clock, store, log, vault, metrics, node, version, events: this.events, endpoints: this.endpoints, replays: this.replays, settings: all, token: outside.token,
+      wake: () => this.dispatcher.wake(),
+      doing: () => ({ inFlight: this.dispatcher.inFlight, lanes: this.dispatcher.lanes.size }),
+    })
   }
 
   /** Runs until the signal aborts, then lets what is in flight end. Throws NODE_REPLACED, VAULT_WRONG_KEY. */
   async start(signal: AbortSignal): Promise<void> {
-    const { store, clock, log } = this.#outside
+    const { store, clock } = this.#outside
+    const log = this.#log
     for (let ready = false; !ready && !signal.aborted; ) {
       try {
         await store.migrate(migrations)

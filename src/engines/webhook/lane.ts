@@ -92,6 +92,8 @@ export class Lane {
   failedAt: number | null = null
   succeededAt: number | null = null
   told = false
+  /** By how much the receiver's clock is ahead, ms, as of its latest answer that had a date. */
+  skewMs: number | null = null
   readonly streak = new Map<number, number>()
   #successes = 0
   #ends = 0

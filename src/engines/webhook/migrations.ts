@@ -156,4 +156,12 @@ CREATE TABLE audit (
 );
 `
 
-export const migrations: readonly Migration[] = [{ version: 1, sql: first }]
+const second = `
+-- By how much the receiver's clock is ahead, ms, by the Date header of its latest answer.
+ALTER TABLE lane ADD COLUMN skew_ms INTEGER;
+`
+
+export const migrations: readonly Migration[] = [
+  { version: 1, sql: first },
+  { version: 2, sql: second },
+]

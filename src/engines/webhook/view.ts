@@ -129,7 +129,7 @@ const KEPT_MOST = 200_000
 /** From so many events on, single messages are no longer kept for the list: the recording has them. */
 export const CROWD = 60
 /** What is said of each message. */
-const OF_EACH: ReadonlySet<string> = new Set(['event.sent', 'event.accepted', 'attempt.ended', 'customer.received', 'lane.probed', 'exchange.opened', 'exchange.answered', 'exchange.cut', 'connection.opened', 'connection.closed'])
+const OF_EACH: ReadonlySet<string> = new Set(['event.sent', 'event.accepted', 'delivery.attempted', 'customer.received', 'lane.probed', 'exchange.opened', 'exchange.answered', 'exchange.cut', 'connection.opened', 'connection.closed'])
 
 export const isOfEach = (type: string): boolean => OF_EACH.has(type)
 
@@ -205,7 +205,7 @@ const FOLDS: Readonly<Record<string, (view: WebhookView, event: Event) => void>>
     arrived(view, event)
   },
   'customer.processed': arrived,
-  'attempt.ended': attemptEnded,
+  'delivery.attempted': attemptEnded,
 
   'lanes.observed': (view, event) => get<LaneSeen[]>(event, 'lanes').forEach((seen) => observed(view, seen, event.t)),
   'lane.parked': (view, event) => {

@@ -52,6 +52,6 @@ test('the last word is said when the node leaves', async () => {
   const { stop, well, lane } = await twoLanes()
   await wait(70_000)
   await stop()
-  expect(said().at(-1)!.seq).toBeGreaterThan(house.events.findLast(({ type }) => type === 'attempt.ended')!.seq)
+  expect(said().at(-1)!.seq).toBeGreaterThan(house.events.findLast(({ type }) => type === 'delivery.attempted')!.seq)
   expect(lane(well.id).waiting).toBe(0)
 })

@@ -9,7 +9,7 @@ const said = (t: number, type: string, fields: Fields = {}, src: Source = 'engin
 const added = (endpoint: string, customer: string) => said(0, 'endpoint.added', { endpoint, customer }, 'lab')
 const accepted = (t: number, event: string, deliveries = 1) => said(t, 'event.accepted', { event, deliveries }, 'client')
 const received = (t: number, id: string, more: Fields = {}) => said(t, 'customer.received', { customer: 'customer-3', id, processed: true, duplicate: false, status: 204, ...more }, 'mock')
-const attempt = (t: number, more: Fields = {}) => said(t, 'attempt.ended', { endpoint: 'ep_3', event: 'evt_1', n: 1, meaning: 'delivered', status: 204, detail: null, ms: 5, ...more })
+const attempt = (t: number, more: Fields = {}) => said(t, 'delivery.attempted', { endpoint: 'ep_3', event: 'evt_1', n: 1, meaning: 'delivered', status: 204, detail: null, ms: 5, ...more })
 const seen = (more: Fields = {}) => ({ endpoint: 'ep_3', state: 'enabled', reason: null, waiting: 0, dead: 0, oldestMs: null, inFlight: 0, limit: 4, places: 64, parked: false, nextMs: 0, failures: 0, failingMs: null, ...more })
 const observed = (t: number, more: Fields = {}) => said(t, 'lanes.observed', { lanes: [seen(more)] })
 const after = (...events: Event[]) => [added('ep_3', 'customer-3'), ...events].reduce(fold, empty())

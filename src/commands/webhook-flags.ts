@@ -1,0 +1,66 @@
+/** What the webhook engine's commands have in common. */
+import { Flags } from '@oclif/core'
+import type { Endpoint, Spec } from '../engines/webhook/endpoints.ts'
+import { readMasterKeys } from '../engines/webhook/vault.ts'
+import { keyFileOf, openKeyFile } from '../lab/key-file.ts'
+import { openWebhooks } from '../lab/webhook-alone.ts'
+import type { OpenedWebhooks, WebhookPlace } from '../lab/webhook-alone.ts'
+import { Random } from '../random.ts'
+import { visible } from '../visible.ts'
+
+export const webhookFlags = {
+  'db': Flags.string({ summary: 'database file; the key of its secrets is RESIL_MASTER_KEY, or in FILE.key', default: 'webhooks.db', helpValue: 'FILE' }),
+  'allow-net': Flags.string({ summary: 'network that endpoints may be in beside public addresses, e.g. 127.0.0.1/32; may be given several times', multiple: true, default: [], helpValue: 'CIDR' }),
+  'plain-http': Flags.boolean({ summary: 'endpoints may be http:// as well' }),
+}
+
+/** Where no engine serves others: what runs on this machine may be spoken to. */
+export const localFlags = { ...webhookFlags, 'allow-net': Flags.string({ ...webhookFlags['allow-net'], multiple: true, default: ['127.0.0.1/32', '::1/128'] }) }
+
+type Given = { 'db': string; 'allow-net': string[]; 'plain-http': boolean }
+
+/** Throws what a key file refuses. */
+export function placeOf({ db, 'allow-net': allow, 'plain-http': plainHttp }: Given, version: string, token?: string): WebhookPlace {
+  const given = process.env.RESIL_MASTER_KEY
+  const masterKeys = given === undefined || given === '' ? openKeyFile(keyFileOf(db), Random.system()) : readMasterKeys(given)
+  return { masterKeys, allow, plainHttp, version, ...(token === undefined ? {} : { token }) }
+}
+
+export async function withWebhooks<T>(flags: Given, version: string, work: (webhooks: OpenedWebhooks) => Promise<T>): Promise<T> {
+  const webhooks = await openWebhooks(flags.db, placeOf(flags, version))
+  try {
+    return await work(webhooks)
+  } finally {
+    await webhooks.close()
+  }
+}
+
+/** What --json says of an endpoint. */
+export function endpointFacts(endpoint: Endpoint): object {
+  const { lane: _lane, patterns, spec, revision: _revision, breaker, owner, fence: _fence, told: _told, ...rest } = endpoint
+  return { ...rest, patterns: JSON.parse(patterns) as string[], spec: JSON.parse(spec) as Spec, parked: isParked(endpoint), owned: owner !== null, breaker: breaker === null ? null : (JSON.parse(breaker) as object) }
+}
+
+export function isParked({ breaker }: Pick<Endpoint, 'breaker'>): boolean {
+  return breaker !== null && (JSON.parse(breaker) as { state: string }).state === 'open'
+}
+
+/** One word for how it fares. */
+export function stateWord(endpoint: Endpoint): string {
+  if (endpoint.state !== 'enabled') return endpoint.state
+  return isParked(endpoint) ? 'PARKED' : endpoint.failures > 0 ? 'failing' : endpoint.succeeded_at === null ? 'new' : 'healthy'
+}
+
+export const stamp = (at: number | null) => (at === null ? 'never' : new Date(at).toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z'))
+
+export function endpointLines(endpoint: Endpoint): string[] {
+  const spec = JSON.parse(endpoint.spec) as Spec
+  return [
+    `${endpoint.id}  ${visible(endpoint.url)}`,
+    `  state      ${stateWord(endpoint)}${endpoint.reason === null ? '' : `: ${visible(endpoint.reason)}`}`,
+    `  told of    ${(JSON.parse(endpoint.patterns) as string[]).map(visible).join(', ')}${endpoint.tenant === 'default' ? '' : `, tenant ${visible(endpoint.tenant)}`}`,
+    `  so far     ${endpoint.seq} numbered, ${endpoint.delivered} delivered, ${endpoint.waiting} waiting, ${endpoint.dead} dead, ${endpoint.cancelled} cancelled`,
+    `  health     ${endpoint.failures === 0 ? 'no failure since the last success' : `${endpoint.failures} failures in a row, since ${stamp(endpoint.failing_since)}`}; last success ${stamp(endpoint.succeeded_at)}`,
+    `  how        order ${spec.ordering}, ${spec.perSecond === 0 ? 'no rate limit' : `${spec.perSecond} a second`}, concurrency ${endpoint.places || '-'}${spec.places === undefined ? '' : ` of ${spec.places}`}, deadline ${spec.deadlineMs === undefined ? "the engine's" : `${spec.deadlineMs} ms`}${spec.description === '' ? '' : `; ${visible(spec.description)}`}`,
+  ]
+}

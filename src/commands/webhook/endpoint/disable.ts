@@ -1,0 +1,21 @@
+import { Args } from '@oclif/core'
+import { BaseCommand } from '../../base.ts'
+import type { ExitCode } from '../../failure.ts'
+import { deedFlags } from '../../flags.ts'
+import { endpointFacts, localFlags, withWebhooks } from '../../webhook-flags.ts'
+
+export default class WebhookEndpointDisable extends BaseCommand<typeof WebhookEndpointDisable> {
+  static override summary = 'disable an endpoint: nothing is sent to it; what comes for it is held'
+  static override examples = ['<%= config.bin %> <%= command.id %> ep_8kq2m1x9 --by ops --why "asked for by the customer"', '<%= config.bin %> <%= command.id %> ep_8kq2m1x9 --by ops --why maintenance --json']
+  static override args = { endpoint: Args.string({ description: 'its id', required: true }) }
+  static override flags = { ...localFlags, ...deedFlags }
+
+  protected async work(): Promise<ExitCode> {
+    return withWebhooks(this.flags, this.config.version, async ({ engine }): Promise<ExitCode> => {
+      const endpoint = await engine.endpoints.setState(this.args.endpoint, 'disabled', { who: this.flags.by, why: this.flags.why })
+      this.answer(`${endpoint.id} is disabled; ${endpoint.waiting} waiting`)
+      this.emit({ ok: true, ...endpointFacts(endpoint) })
+      return 0
+    })
+  }
+}
