@@ -175,6 +175,7 @@ export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<Scenari
   },
   webhook: {
     'down-2h': () => import('./engines/webhook/scenarios/down-2h.ts').then((unit) => unit.scenario),
+    'one-customer-down': () => import('./engines/webhook/scenarios/one-customer-down.ts').then((unit) => unit.scenario),
     'w-500': () => import('./engines/webhook/scenarios/w-500.ts').then((unit) => unit.scenario),
   },
   cron: {

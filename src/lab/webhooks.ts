@@ -46,11 +46,13 @@ const TAKEN_WITHIN_MS = 60_000
 const PATIENCE_MS = 120_000
 /** Producers' requests of one stream at the same time. */
 const STREAM_AT_ONCE = 64
+/** Who an audit says it was. */
+const SCREEN = 'the screen'
 /** A producer asks again after this, ms. */
 const AGAIN_MS = 250
 
 /** What a laboratory's nodes are set to unless a scenario says otherwise. */
-export const QUICK: Partial<WebhookSettings> = { leaseMs: 6000, beatMs: 1000, drainMs: 5000 }
+export const QUICK: Partial<WebhookSettings> = { leaseMs: 6000, beatMs: 1000, drainMs: 5000, observed: true }
 
 interface Parts {
   endpoints: Endpoints
@@ -76,6 +78,10 @@ class LabWebhookStage extends LabStage implements WebhookStage {
   readonly #acceptedAt = new Map<string, number>()
   readonly #lags = new Map<string, { t: number; ms: number }[]>()
   #sent = 0
+  #selected: string | undefined
+  /** Endpoints that the engine has disabled, and those that a key has. */
+  readonly #disabled = new Set<string>()
+  readonly #held = new Set<string>()
 
   constructor(setup: StageSetup, parts: Parts) {
     super(setup)
@@ -87,6 +93,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     this.customers = [...parts.customers.keys()]
     setup.log.subscribe((event) => {
       this.#events.push(event)
+      if (event.type === 'endpoint.disabled') this.#disabled.add(event['endpoint'])
       if (event.type === 'event.accepted') this.#acceptedAt.set(event['event'], event['askedAt'])
       if (event.type !== 'customer.received' || event['status'] < 200 || event['status'] >= 300) return
       const from = this.#acceptedAt.get(event['id']) ?? this.#askedAt.get(event['id'])
@@ -234,8 +241,44 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     return (this.#lags.get(customer) ?? []).filter(({ t }) => t >= since).map(({ ms }) => ms).toSorted((a, b) => a - b)
   }
 
+  /** What a key of the screen does to the customer that is selected. */
+  press(key: string): ReturnType<Opened['press']> {
+    const known = [...this.#customerOf.values()]
+    const at = Math.max(0, known.indexOf(this.#selected ?? ''))
+    const chosen = known[at]
+    if (chosen === undefined) return { does: 'nobody is told anything yet' }
+    const step = key === '←' ? -1 : key === '→' ? 1 : 0
+    if (step !== 0) {
+      const next = known[(at + step + known.length) % known.length]!
+      return {
+        does: `select ${next}`,
+        act: () => {
+          this.#selected = next
+          this.note('customer.selected', { customer: next })
+        },
+      }
+    }
+    if (key === 'k') return this.isDown(chosen) ? { does: `take ${chosen} up`, act: () => this.up(chosen) } : { does: `take ${chosen} down`, act: () => this.down(chosen) }
+    if (key === 'r') return { does: 'replay the dead', act: () => this.replays.ask({ filter: { dlq: true }, who: SCREEN }).then(() => {}) }
+    const endpoint = [...this.#customerOf].find(([, customer]) => customer === chosen)![0]
+    const state = this.#held.has(endpoint) || this.#disabled.has(endpoint) ? 'enabled' : 'disabled'
+    return {
+      does: `${state === 'enabled' ? 'enable' : 'disable'} the endpoint of ${chosen}`,
+      act: async () => {
+        this.#disabled.delete(endpoint)
+        if (state === 'enabled') this.#held.delete(endpoint)
+        else this.#held.add(endpoint)
+        await this.endpoints.setState(endpoint, state, { who: SCREEN, why: 'a key was pressed' })
+      },
+    }
+  }
+
   override async heal(): Promise<void> {
     await super.heal()
+    for (const endpoint of [...this.#held]) {
+      this.#held.delete(endpoint)
+      await this.endpoints.setState(endpoint, 'enabled', { who: SCREEN, why: 'all is made well' })
+    }
     for (const name of this.customers) this.mood(name, { kind: 'healthy' })
     await this.settled(PATIENCE_MS)
   }
@@ -279,7 +322,7 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
         for (const customer of parts.customers.values()) customer.close?.()
         await rest.close()
       },
-      press: () => ({ does: 'nothing' }),
+      press: (key) => world.press(key),
       follow() {
         let view = empty()
         return { sink: (event) => void (view = fold(view, event)), story: () => story(view) }

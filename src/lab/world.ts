@@ -180,6 +180,11 @@ export class LabStage implements Stage {
     return mostInTime({ arrivals, slots: weather.slots, fateOf: (ordinal) => fateOf(weather, ordinal), deadlineMs, callsPerPayment })
   }
 
+  /** Whether connections to it are refused. */
+  isDown(link: string): boolean {
+    return this.#down.has(link)
+  }
+
   down(link: string): void {
     this.#down.add(link)
     void this.body.link(link).setEnabled(false)

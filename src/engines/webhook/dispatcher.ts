@@ -23,6 +23,8 @@ import type { Claimed, LaneFacts } from './lane.ts'
 import { FIRST, Lane, REPLAY, RETRY } from './lane.ts'
 import type { Read } from './meaning.ts'
 import { read } from './meaning.ts'
+import type { LaneSeen } from './observed.ts'
+import { OBSERVED_EVERY_MS, observeLanes } from './observed.ts'
 import type { Owned } from './ownership.ts'
 import { Ownership, unlessTrouble } from './ownership.ts'
 import { delayAfter } from './schedule.ts'
@@ -114,6 +116,8 @@ export class Dispatcher {
   #seenRevision = 0
   #begun = false
   #pollAt = 0
+  /** When it was said last how the lanes stand. */
+  #observedAt = Number.NEGATIVE_INFINITY
   /** Something new was enqueued here since the last look. */
   #fresh = false
   /** When the last work ended, monotonic ms. */
@@ -170,7 +174,13 @@ export class Dispatcher {
       await this.#finish()
       if (this.#ended.length === before) break // the store cannot: it is sent again by the next life
     }
-    await store.transaction('leave', (tx) => this.#ownership.leave(tx)).catch(unlessTrouble)
+    await store
+      .transaction('leave', async (tx) => {
+        const seen = await this.#observe(tx)
+        await this.#ownership.leave(tx)
+        return seen
+      })
+      .then((seen) => this.#tellObserved(seen), unlessTrouble)
     this.#setup.log.emit('node.left', {})
   }
 
@@ -194,7 +204,7 @@ export class Dispatcher {
 
   async #beat(): Promise<void> {
     const { store, log } = this.#setup
-    const { taken, free, over, rows } = await store.transaction('beat', async (tx) => {
+    const { taken, free, over, rows, seen } = await store.transaction('beat', async (tx) => {
       const { taken, over } = await this.#ownership.beat(tx, new Set(this.#lanes.keys()))
       const rows = await this.#load(tx, taken.map(({ lane }) => lane))
       // What came before is found by its lane; from here on, by being new.
@@ -206,9 +216,11 @@ export class Dispatcher {
       }
       const free = over.filter((lane) => this.#lanes.get(lane)!.inFlight === 0 && this.#lanes.get(lane)!.unwritten === 0)
       if (free.length > 0) await this.#ownership.letGo(tx, free)
-      return { taken, free, over: new Set(over), rows }
+      const isDue = this.#setup.clock.monotonic() - this.#observedAt >= OBSERVED_EVERY_MS
+      return { taken, free, over: new Set(over), rows, seen: isDue ? await this.#observe(tx) : undefined }
     })
     this.#begun = true
+    this.#tellObserved(seen)
     for (const number of free) this.#drop(this.#lanes.get(number)!)
     for (const lane of this.#lanes.values()) {
       const retires = over.has(lane.facts.number)
@@ -219,6 +231,17 @@ export class Dispatcher {
     }
     if (taken.length > 0) log.emit('lanes.taken', { lanes: taken.length })
     this.#take(taken, rows)
+  }
+
+  async #observe(tx: Tx): Promise<LaneSeen[] | undefined> {
+    if (!this.#setup.settings.observed) return undefined
+    return observeLanes(tx, this.#lanes, { monotonic: this.#setup.clock.monotonic(), wall: this.#steady.now() })
+  }
+
+  #tellObserved(lanes: readonly LaneSeen[] | undefined): void {
+    if (!lanes) return
+    this.#observedAt = this.#setup.clock.monotonic()
+    this.#setup.log.emit('lanes.observed', { lanes })
   }
 
   #take(taken: readonly Owned[], rows: readonly (EndpointRow & LaneRow)[]): void {
