@@ -262,14 +262,10 @@ export class Lane {
     this.release()
   }
 
-  /** Whether this delivery is the only one that has failed since the last success. */
-  failsAlone(id: number): boolean {
-    return this.streak.size === 1 && this.streak.has(id)
-  }
-
-  /** Whether the lane delivers by and large, but for the last `own` failures of one message, so that this one fails by itself. */
+  /** Whether the lane delivers by and large, so that a message that fails again and again does so by itself: its `own` failures say nothing of the others. */
   isHealthy(share: number, own: number): boolean {
-    return this.#successes > 0 && this.#successes / Math.max(this.#successes, this.#ends - own) >= share
+    const others = Math.max(this.#successes, this.#ends - own)
+    return others > 0 && this.#successes / others >= share
   }
 
   #remember(success: boolean): void {
