@@ -176,6 +176,14 @@ export const scenarios: Readonly<Record<ScenarioFacts['engine'], Loaders<Scenari
   webhook: {
     'down-2h': () => import('./engines/webhook/scenarios/down-2h.ts').then((unit) => unit.scenario),
     'w-500': () => import('./engines/webhook/scenarios/w-500.ts').then((unit) => unit.scenario),
+    'w-kill-1-enqueue': () => import('./engines/webhook/scenarios/w-kill-1-enqueue.ts').then((unit) => unit.scenario),
+    'w-kill-2-fanout': () => import('./engines/webhook/scenarios/w-kill-2-fanout.ts').then((unit) => unit.scenario),
+    'w-kill-3-claim': () => import('./engines/webhook/scenarios/w-kill-3-claim.ts').then((unit) => unit.scenario),
+    'w-kill-4-send': () => import('./engines/webhook/scenarios/w-kill-4-send.ts').then((unit) => unit.scenario),
+    'w-kill-5-answer': () => import('./engines/webhook/scenarios/w-kill-5-answer.ts').then((unit) => unit.scenario),
+    'w-kill-6-due': () => import('./engines/webhook/scenarios/w-kill-6-due.ts').then((unit) => unit.scenario),
+    'w-kill-7-replay': () => import('./engines/webhook/scenarios/w-kill-7-replay.ts').then((unit) => unit.scenario),
+    'w-kill-loop': () => import('./engines/webhook/scenarios/w-kill-loop.ts').then((unit) => unit.scenario),
   },
   cron: {
     'c-01-leader-killed': () => import('./engines/cron/scenarios/c-01-leader-killed.ts').then((unit) => unit.scenario),

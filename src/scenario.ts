@@ -91,8 +91,8 @@ export interface StoreFault {
   site: string
   /** From 1, as of a crash point. */
   nth: number
-  /** `full`: refused, nothing is written. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. `corrupt`: the file is damaged. */
-  how: 'full' | 'in_doubt' | 'slow' | 'gone' | 'corrupt'
+  /** `full`: refused, nothing is written. `busy`: the same, after `ms` of waiting for another process's lock. `in_doubt`: it is committed, and an error is told all the same. `slow`: it begins `ms` late. `gone`: the file was deleted. `corrupt`: the file is damaged. */
+  how: 'full' | 'busy' | 'in_doubt' | 'slow' | 'gone' | 'corrupt'
   ms?: number
 }
 

@@ -172,7 +172,8 @@ export class Life {
     if (fault.how === 'full') throw new ResilError('STORE_FULL', 'the laboratory filled the disk')
     if (fault.how === 'gone') throw new ResilError('STORE_REPLACED', 'the laboratory deleted the file while it was open')
     if (fault.how === 'corrupt') throw new ResilError('STORE_CORRUPT', 'the laboratory damaged the file')
-    if (fault.how === 'slow') await this.#setup.clock.sleep(fault.ms ?? 0)
+    if (fault.how === 'slow' || fault.how === 'busy') await this.#setup.clock.sleep(fault.ms ?? 0)
+    if (fault.how === 'busy') throw new ResilError('STORE_BUSY', 'the laboratory held the lock')
     const result = await inner()
     if (fault.how === 'in_doubt') throw new ResilError('COMMIT_UNKNOWN', 'the laboratory made an error of a commit that went well')
     return result

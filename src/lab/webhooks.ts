@@ -8,12 +8,13 @@ import type { Network, Service } from '../network.ts'
 import { parseJson } from '../network.ts'
 import { Random } from '../random.ts'
 import type { Endpoint, Endpoints, NewEndpoint } from '../engines/webhook/endpoints.ts'
-import type { CreateWebhook, WebhookOutside } from '../engines/webhook/engine.ts'
+import type { CreateWebhook } from '../engines/webhook/engine.ts'
 import { createEngine as reference } from '../engines/webhook/engine.ts'
 import type { NewEvent } from '../engines/webhook/events.ts'
 import { migrations } from '../engines/webhook/migrations.ts'
 import type { Replays } from '../engines/webhook/replay.ts'
 import type { WebhookSettings } from '../engines/webhook/settings.ts'
+import { publicKeyOf } from '../engines/webhook/signature.ts'
 import { DEFAULTS } from '../engines/webhook/settings.ts'
 import type { Arrival, MoodSpec, Told, WebhookScenario, WebhookStage } from '../engines/webhook/stage.ts'
 import { empty, fold, story } from '../engines/webhook/view.ts'
@@ -106,7 +107,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     this.#customer(customer)
     const { endpoint, secret } = await this.endpoints.add({ url: this.#parts.urlOf(customer), ...spec })
     this.#customerOf.set(endpoint.id, customer)
-    this.trust(customer, [...(this.#secrets.get(customer) ?? []), secret])
+    this.trust(customer, [...(this.#secrets.get(customer) ?? []), secret.startsWith('whsk_') ? publicKeyOf(secret) : secret])
     this.note('endpoint.added', { endpoint: endpoint.id, customer })
     const until = this.clock.monotonic() + TAKEN_WITHIN_MS
     while (this.nodes.some((node) => this.body.alive(node)) && this.clock.monotonic() < until) {
@@ -128,6 +129,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
 
   skew(customer: string, ms: number): void {
     this.#customer(customer).skew(ms)
+    this.note('customer.skewed', { customer, ms })
   }
 
   inbox(customer: string): readonly Arrival[] {
@@ -286,8 +288,6 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
       },
     }
   }
-  const operator = (outside: Omit<WebhookOutside, 'network' | 'log' | 'node' | 'incarnation' | keyof typeof place>) => reference({ ...outside, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
-
   if (plan.mode === 'sim') {
     const create = await createOf(plan)
     const clock = new VirtualClock()
@@ -305,7 +305,7 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
       serviceOf: (node) => serviceOf(node, 'webhooks'),
       createEngine: (outside, given) => create({ ...outside, ...place, network: byHost(outside.network) }, given as Partial<WebhookSettings>),
     })
-    const { endpoints, replays } = operator({ clock, random: random.fork('operator'), store })
+    const { endpoints, replays } = create({ clock, random: random.fork('operator'), store, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
     const script = new NodeClock(clock)
     return opened({ body, log, script }, { endpoints, replays, store, customers, settings, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
   }

@@ -62,6 +62,8 @@ interface Ended {
   strikes: number
   flags: number
   reason: string | null
+  /** It was put back, and is another attempt by now. */
+  goesOn: boolean
 }
 
 /** Ends that are written in one commit. */
@@ -184,8 +186,8 @@ export class Dispatcher {
 
   async #beat(): Promise<void> {
     const { store, log } = this.#setup
-    const { taken, free, over, rows } = await store.transaction('beat', async (tx) => {
-      const { taken, over } = await this.#ownership.beat(tx, new Set(this.#lanes.keys()))
+    const { taken, free, over, lost, rows } = await store.transaction('beat', async (tx) => {
+      const { taken, over, lost } = await this.#ownership.beat(tx, new Set(this.#lanes.keys()))
       const rows = await this.#load(tx, taken.map(({ lane }) => lane))
       // What came before is found by its lane; from here on, by being new.
       if (!this.#begun) {
@@ -196,10 +198,11 @@ export class Dispatcher {
       }
       const free = over.filter((lane) => this.#lanes.get(lane)!.inFlight === 0 && this.#lanes.get(lane)!.unwritten === 0)
       if (free.length > 0) await this.#ownership.letGo(tx, free)
-      return { taken, free, over: new Set(over), rows }
+      return { taken, free, over: new Set(over), lost, rows }
     })
+    this.#ownership.beaten()
     this.#begun = true
-    for (const number of free) this.#drop(this.#lanes.get(number)!)
+    for (const number of [...free, ...lost]) this.#drop(this.#lanes.get(number)!)
     for (const lane of this.#lanes.values()) {
       const retires = over.has(lane.facts.number)
       if (retires === lane.retired) continue
@@ -240,6 +243,8 @@ export class Dispatcher {
 
   #drop(lane: Lane): void {
     this.#release(lane)
+    // What of it is in flight still ends, and must not set it to work again.
+    lane.retired = true
     this.#lanes.delete(lane.facts.number)
     this.#hungry.delete(lane)
     this.#eager.delete(lane)
@@ -301,6 +306,9 @@ export class Dispatcher {
       if (!lane) continue
       this.#eager.add(lane)
       this.#hungry.add(lane)
+      // It rang for something else: the next retry has its time still to come.
+      const ms = lane.retryAt - this.#steady.now()
+      if (ms > 0 && Number.isFinite(ms)) this.#alarms.set(number, now + ms)
     }
     try {
       const finishing = this.#ended.length > 0 || this.#refunds.length > 0 ? this.#finish() : undefined
@@ -413,7 +421,7 @@ export class Dispatcher {
         if (last) lane.cursor = last.id
         this.#add(lane, rows)
       }
-      if (lane.retryAt <= steady && !settings.replaysOnly) await this.#fetchRetries(tx, lane, wanted, steady, now)
+      if (lane.retryAt <= steady) await this.#fetchRetries(tx, lane, wanted, steady, now)
       if (lane.replays) {
         const limit = wanted + lane.held.size
         const rows = await tx.query<Claimed>(`${CLAIM} d.lane = :lane AND d.class = 2 AND d.state = 'pending' AND d.due <= :steady ORDER BY d.due, d.id LIMIT :limit`, { lane: lane.facts.number, steady, limit })
@@ -425,13 +433,21 @@ export class Dispatcher {
   }
 
   async #fetchRetries(tx: Tx, lane: Lane, wanted: number, steady: number, now: number): Promise<void> {
+    const { replaysOnly } = this.#setup.settings
     const limit = wanted + lane.held.size
-    const rows = await tx.query<Claimed>(`${CLAIM} d.lane = :lane AND d.class = 1 AND d.state = 'pending' AND d.due <= :steady ORDER BY d.due, d.id LIMIT :limit`, { lane: lane.facts.number, steady, limit })
-    this.#add(lane, rows)
-    if (rows.length === limit) return
-    const [next] = await tx.query<{ due: number }>("SELECT due FROM delivery WHERE lane = :lane AND class = 1 AND state = 'pending' AND due > :steady ORDER BY due LIMIT 1", { lane: lane.facts.number, steady })
-    lane.retryAt = next?.due ?? Number.POSITIVE_INFINITY
-    if (next) this.#alarms.set(lane.facts.number, now + Math.max(1, next.due - steady))
+    // Replays that failed again wait for their time as well.
+    lane.replays = true
+    if (!replaysOnly) {
+      const rows = await tx.query<Claimed>(`${CLAIM} d.lane = :lane AND d.class = 1 AND d.state = 'pending' AND d.due <= :steady ORDER BY d.due, d.id LIMIT :limit`, { lane: lane.facts.number, steady, limit })
+      this.#add(lane, rows)
+      if (rows.length === limit) return
+    }
+    lane.retryAt = Number.POSITIVE_INFINITY
+    for (const kind of replaysOnly ? [REPLAY] : [RETRY, REPLAY]) {
+      const [next] = await tx.query<{ due: number }>("SELECT due FROM delivery WHERE lane = :lane AND class = :kind AND state = 'pending' AND due > :steady ORDER BY due LIMIT 1", { lane: lane.facts.number, kind, steady })
+      lane.retryAt = Math.min(lane.retryAt, next?.due ?? Number.POSITIVE_INFINITY)
+    }
+    if (Number.isFinite(lane.retryAt)) this.#alarms.set(lane.facts.number, now + Math.max(1, lane.retryAt - steady))
   }
 
   /** One delivery to knock with: in turn, for the first may be the very one that nobody can take. */
@@ -453,15 +469,20 @@ export class Dispatcher {
 
   // ── one attempt ───────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Not when it ends, when its lanes may be another's by now, or when it could not write down what came of it. */
+  get #maySend(): boolean {
+    return !this.#stopping && this.#ownership.trusted && this.#ended.length <= UNWRITTEN_MOST
+  }
+
   /** In turns, each lane as many as its weight, until none can or the node is full. */
   #send(): void {
     const { clock, settings } = this.#setup
-    if (!this.#ownership.trusted || this.#ended.length > UNWRITTEN_MOST) {
+    if (!this.#maySend) {
       if (!this.#stopping) this.#pollAt = Math.min(this.#pollAt, clock.monotonic() + settings.pollMs)
       return
     }
     const now = clock.monotonic()
-    while (this.#eager.size > 0 && !this.#stopping) {
+    while (this.#eager.size > 0) {
       for (const lane of this.#eager) {
         for (let turn = 0; turn < lane.facts.spec.weight; turn++) {
           if (this.#inFlight >= settings.inFlightMost) return
@@ -529,7 +550,7 @@ export class Dispatcher {
     const sick = meaning === 'failed' || meaning === 'unreachable'
     pass.end(meaning === 'throttled' ? 'ignored' : sick ? 'failure' : 'ok', ms, now)
     const steady = this.#steady.now()
-    const ended: Ended = { lane, claimed, at, ms, meaning, status: answer.status, detail: answer.detail, body: bodyOf(outcome, meaning), state: 'pending', class: claimed.class, due: 0, strikes: claimed.strikes, flags: (claimed.flags & ~ANSWERED_LATER) | (answer.cut ? ANSWER_CUT : 0), reason: null }
+    const ended: Ended = { lane, claimed, at, ms, meaning, status: answer.status, detail: answer.detail, body: bodyOf(outcome, meaning), state: 'pending', class: claimed.class, due: 0, strikes: claimed.strikes, flags: (claimed.flags & ~ANSWERED_LATER) | (answer.cut ? ANSWER_CUT : 0), reason: null, goesOn: false }
     const again = () => {
       // Replays stay replays: they have their own share of the lane.
       if (ended.class === FIRST) ended.class = RETRY
@@ -586,18 +607,16 @@ export class Dispatcher {
     }
     if (ended.state === 'pending' && ended.due === 0 && lane.mayWork && !lane.isParked) {
       // Held in memory still, and goes first when the lane may send again.
+      ended.goesOn = true
       lane.putBack({ ...claimed, tries: claimed.tries + 1 })
       this.#readyBytes += claimed.body.length
-    } else {
-      lane.held.delete(claimed.id)
-      if (ended.state === 'pending' && ended.due === 0) lane.rewind(claimed.id)
     }
     // A date has whole seconds: half of one is what it leaves out on average.
     if (answer.theirNow !== undefined) lane.skewMs = Math.round(answer.theirNow + 500 - (at + ms))
     log.emit('delivery.attempted', { endpoint: facts.id, event: claimed.event, n: claimed.tries + 1, meaning, status: answer.status, detail: answer.detail, ms, ...(meaning === 'delivered' ? { lagMs: Math.max(0, at + ms - claimed.created_at) } : {}), ...(answer.theirNow === undefined ? {} : { skewMs: Math.round(answer.theirNow - at) }) })
     this.#ended.push(ended)
     lane.unwritten++
-    if (this.#sendOne(lane, now)) this.#eager.add(lane)
+    if (!this.#maySend || this.#sendOne(lane, now)) this.#eager.add(lane)
     if (!lane.dry || lane.replays || lane.promoted.length > 0 || lane.retryAt <= steady) this.#hungry.add(lane)
     this.#workIn(this.#ended.length >= FINISH_EAGER ? 0 : settings.flushMs)
     if (this.#inFlight === 0) this.#idle?.()
@@ -627,11 +646,22 @@ export class Dispatcher {
       this.#refunds.unshift(...refunds)
       throw error
     }
-    for (const { lane } of ended) lane.unwritten--
+    for (const each of ended) this.#settle(each)
     for (const lane of lost) {
       log.emit('lane.fenced', { endpoint: lane.facts.id, fence: lane.fence })
       if (this.#lanes.get(lane.facts.number) === lane) this.#drop(lane)
     }
+  }
+
+  /** The end is in the store: from now on a look there finds what is true. Before, it would find the delivery as it was, and send it again or miss it. */
+  #settle({ lane, claimed, state, due, goesOn }: Ended): void {
+    lane.unwritten--
+    if (goesOn) return
+    lane.held.delete(claimed.id)
+    if (state !== 'pending') return
+    if (due === 0) lane.rewind(claimed.id)
+    else lane.retryAt = Math.min(lane.retryAt, due)
+    this.#hungry.add(lane)
   }
 
   async #write(tx: Tx, ended: readonly Ended[], refunds: readonly { lane: Lane; id: number; strikes: number }[]): Promise<Set<Lane>> {
@@ -654,9 +684,10 @@ export class Dispatcher {
     const arrived = ours.filter(({ state }) => state === 'delivered')
     const rows = await tx.query<{ lane: number; job: string | null }>(
       `UPDATE delivery SET state = 'delivered', tries = tries + 1, reason = NULL, ended_at = :now
-       WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'pending'
+       FROM json_each(:ends) AS j
+       WHERE delivery.id = json_extract(j.value, '$[0]') AND tries = json_extract(j.value, '$[1]') AND state = 'pending'
        RETURNING lane, job`,
-      { ids: JSON.stringify(arrived.map(({ claimed }) => claimed.id)), now },
+      { ends: JSON.stringify(arrived.map(({ claimed }) => [claimed.id, claimed.tries])), now },
     )
     for (const { lane: number, job } of rows) {
       tally(byNumber.get(number)!).delivered++
@@ -668,9 +699,9 @@ export class Dispatcher {
       if (state === 'delivered') continue
       const [row] = await tx.query<{ job: string | null }>(
         `UPDATE delivery SET state = :state, class = :class, due = :due, tries = tries + 1, strikes = :strikes, flags = :flags, reason = :reason, ended_at = :endedAt
-         WHERE id = :id AND state = 'pending'
+         WHERE id = :id AND state = 'pending' AND tries = :tries
          RETURNING job`,
-        { id: claimed.id, state, class: each.class, due, strikes, flags, reason, endedAt: state === 'dead' ? now : null },
+        { id: claimed.id, tries: claimed.tries, state, class: each.class, due, strikes, flags, reason, endedAt: state === 'dead' ? now : null },
       )
       if (!row || state !== 'dead') continue
       tally(lane).dead++

@@ -47,7 +47,7 @@ export class Evidence {
   readonly attempts: { seq: number; customer: string | null; attempts: number; answered: number }[] = []
   repeats: { seq: number; repeats: number; examples: readonly { event: string; endpoint: string }[] } | undefined
   counters: { seq: number; lanes: number; untrue: number; examples: readonly unknown[] } | undefined
-  /** Deaths and pauses of nodes: what was in flight then is sent again and not written down. */
+  /** Deaths, pauses and ends of nodes: what was in flight then is sent again and not written down. */
   interruptions = 0
   /** Answers that a fault put in the place of the customer's, and requests that it kept from it or sent twice, by customer. */
   readonly faults = new Map<string, number>()
@@ -69,7 +69,7 @@ export class Evidence {
       case 'attempts.observed': return take(this.attempts)
       case 'repeats.observed': this.repeats = event as unknown as Evidence['repeats']; return
       case 'counters.observed': this.counters = event as unknown as Evidence['counters']; return
-      case 'node.killed': case 'node.paused': case 'store.spoilt': this.interruptions++; return
+      case 'node.killed': case 'node.paused': case 'node.terminated': case 'store.spoilt': this.interruptions++; return
       case 'toxic.hit': this.faults.set(event['link'], (this.faults.get(event['link']) ?? 0) + 1); return
       case 'customer.skewed': this.skewed.add(event['customer']); return
       case 'clock.stepped': this.stepped = true

@@ -36,6 +36,8 @@ export class Ownership {
   #beat = 0
   #beatenAt = Number.NEGATIVE_INFINITY
   #members = ''
+  /** What the last beat made of these, until its commit is known to have gone well. */
+  #unsure: { members: string; isFirst: boolean; at: number } | undefined
   /** Whether this node is the first of those that live: what is nobody's lane is its work. */
   isFirst = false
 
@@ -51,8 +53,11 @@ export class Ownership {
     return this.#clock.monotonic() - this.#beatenAt < this.#leaseMs * MARGIN
   }
 
-  /** In the beat's transaction: beats, and answers what has changed hands. Throws NODE_REPLACED when another process runs under this name. */
-  async beat(tx: Tx, mine: ReadonlySet<number>): Promise<{ taken: Owned[]; over: number[] }> {
+  /**
+   * In the beat's transaction: beats, and answers what has changed hands: `taken` are this node's from now on, `over` another is to have, `lost` another has.
+   * It counts when `beaten` is called after the commit. Throws NODE_REPLACED when another process runs under this name.
+   */
+  async beat(tx: Tx, mine: ReadonlySet<number>): Promise<{ taken: Owned[]; over: number[]; lost: number[] }> {
     const asked = this.#clock.monotonic()
     await this.#say(tx)
     const others = (await tx.query<NodeRow>('SELECT name, life, beat FROM node ORDER BY name')).filter(({ name }) => name !== this.node)
@@ -68,18 +73,26 @@ export class Ownership {
     const share = { count: names.length, place }
     const lives = [this.life, ...living.map(({ life }) => life)]
     const members = JSON.stringify([names, lives.toSorted()])
-    // Everything is looked at when somebody has come or gone; else only what is nobody's, which an index knows.
-    const all = members !== this.#members
+    // Everything is looked at when somebody has come or gone, or when nobody knows what the last beat did; else only what is nobody's, which an index knows.
+    const all = members !== this.#members || this.#unsure !== undefined
+    this.#unsure = { members, isFirst: place === 0, at: asked }
     const taken = await tx.query<Owned>(
       `UPDATE lane SET owner = :life, fence = fence + 1
-       WHERE lane % :count = :place AND (owner IS NULL${all ? ' OR owner NOT IN (SELECT value FROM json_each(:lives))' : ''})
+       WHERE lane % :count = :place AND (owner IS NULL${all ? ' OR owner NOT IN (SELECT value FROM json_each(:lives)) OR (owner = :life AND lane NOT IN (SELECT value FROM json_each(:mine)))' : ''})
        RETURNING lane, fence`,
-      { ...share, life: this.life, ...(all ? { lives: JSON.stringify(lives) } : {}) },
+      { ...share, life: this.life, ...(all ? { lives: JSON.stringify(lives), mine: JSON.stringify([...mine]) } : {}) },
     )
-    this.#members = members
-    this.isFirst = place === 0
-    this.#beatenAt = asked
-    return { taken, over: [...mine].filter((lane) => lane % names.length !== place) }
+    const kept = all ? new Set((await tx.query<{ lane: number }>('SELECT lane FROM lane WHERE owner = :life', { life: this.life })).map(({ lane }) => lane)) : mine
+    return { taken, over: [...mine].filter((lane) => lane % names.length !== place && kept.has(lane)), lost: [...mine].filter((lane) => !kept.has(lane)) }
+  }
+
+  /** The beat is committed. */
+  beaten(): void {
+    if (!this.#unsure) return
+    this.#members = this.#unsure.members
+    this.isFirst = this.#unsure.isFirst
+    this.#beatenAt = this.#unsure.at
+    this.#unsure = undefined
   }
 
   async #say(tx: Tx): Promise<void> {

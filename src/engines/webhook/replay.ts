@@ -145,8 +145,9 @@ export class Replays {
     const job = await shown(tx, id)
     if (job.state !== 'running') return undefined
     const pace = job.per_second
-    // A clock that was set back, or a long sleep, gives no burst of more than a second.
-    const credit = pace === 0 ? STEP : Math.min(STEP, Math.max(1, Math.floor(pace)), Math.floor((Math.max(0, now - job.credit_at) / 1000) * pace))
+    // A clock that was set, either way, or a long sleep gives neither a burst of more than a second nor a standstill.
+    const countedAt = job.credit_at > now ? now - Math.ceil(1000 / pace) : job.credit_at
+    const credit = pace === 0 ? STEP : Math.min(STEP, Math.max(1, Math.floor(pace)), Math.floor(((now - countedAt) / 1000) * pace))
     if (credit === 0) return Math.ceil(1000 / pace)
     const { where, params } = await conditions(tx, JSON.parse(job.filter) as ReplayFilter)
     const [beyond, upTo, order] = job.newest_first === 1 ? ['d.id < :cursor', 'd.id >= :bound', 'DESC'] : ['d.id > :cursor', 'd.id <= :bound', 'ASC']
@@ -174,7 +175,7 @@ export class Replays {
       id,
       cursor: page.at(-1)?.id ?? job.cursor,
       n: page.length,
-      creditAt: pace === 0 ? now : Math.min(now, Math.max(job.credit_at + Math.round((credit / pace) * 1000), now - 1000)),
+      creditAt: pace === 0 ? now : Math.min(now, Math.max(countedAt + Math.round((credit / pace) * 1000), now - 1000)),
       state: over ? 'done' : 'running',
       endedAt: over ? now : null,
     })

@@ -1,0 +1,118 @@
+/** Deaths of a node in the midst of its work, and what they cost: for the scenarios that place them. */
+import type { CrashPoint } from '../../scenario.ts'
+import type { WebhookStage } from './stage.ts'
+
+/** The node that dies. Of two, n1 has the lanes with even numbers, n2 the others. */
+export const VICTIM = 'n1'
+/** Beyond the lease: a beat until the silence is seen, one until somebody acts on it, and a poll. */
+const BEATS_MS = 2500
+/** How long a death may be waited for, ms. */
+const DEATH_WITHIN_MS = 60_000
+const LOOK_EVERY_MS = 250
+
+export interface Cost {
+  site: string
+  /** By customer, requests that had no end in the store when the node died, and never will: what may come twice. */
+  inFlight: Readonly<Record<string, number>>
+  /** Until the customer is sent something again, ms. */
+  resumedMs: number
+  /** Of that, the most that is promised. */
+  promisedMs: number
+}
+
+/**
+ * One more death, which is put to `costs`. The victim dies at `point`, or at once, while events for `customer`, whose lane is the victim's, keep coming. It comes back when the customer has heard
+ * something again: from another node, whose lease on patience has run out; or, where there is no other, from its next life.
+ */
+export async function die(world: WebhookStage, costs: Cost[], point: CrashPoint | 'now', customer: string): Promise<Cost> {
+  await owned(world, customer)
+  const death = world.must((event) => event.type === 'node.killed' && event.node === VICTIM, DEATH_WITHIN_MS)
+  if (point === 'now') await world.kill(VICTIM)
+  else world.killAt(point, VICTIM)
+  const { t } = await death
+  const inFlight: Record<string, number> = {}
+  for (const each of world.customers) inFlight[each] = (await inFlightAt(world, each)) - costs.reduce((sum, cost) => sum + cost.inFlight[each]!, 0)
+  const next = world.until((event) => event.type === 'exchange.opened' && event['link'] === customer, DEATH_WITHIN_MS)
+  const alone = world.nodes.length === 1
+  if (alone) await world.restart(VICTIM)
+  const resumedMs = ((await next)?.t ?? Number.POSITIVE_INFINITY) - t
+  if (!alone) await world.restart(VICTIM)
+  const cost = { site: point === 'now' ? 'now' : `${point.site}:${point.when}`, inFlight, resumedMs: Math.round(resumedMs), promisedMs: (alone ? 0 : world.settings.leaseMs) + BEATS_MS }
+  costs.push(cost)
+  return cost
+}
+
+/** Events that keep coming until they are stopped, so many a second, to `node` or to any that lives; the answer of `stop` are the ids of those that were accepted. */
+export function keepSending(world: WebhookStage, perSecond: number, node?: string): { stop(): Promise<readonly string[]> } {
+  let stopped = false
+  const ids: string[] = []
+  const flow = (async () => {
+    const sent: Promise<void>[] = []
+    for (let n = 0; !stopped; n++) {
+      sent.push(world.produce({ type: 'order.created', data: { n } }, { node }).then(({ id }) => void (id !== null && ids.push(id))))
+      await world.clock.sleep(1000 / perSecond)
+    }
+    await Promise.all(sent)
+    return ids
+  })()
+  flow.catch(() => {}) // told by stop
+  return {
+    stop() {
+      stopped = true
+      return flow
+    },
+  }
+}
+
+export interface Bill {
+  /** Events that were accepted. */
+  ids: readonly string[]
+  customer: string
+  costs: readonly Cost[]
+  /** How many requests may have come twice for another reason. */
+  allowed?: number
+}
+
+/** What a death may cost: time, and some requests twice; never an event. */
+export function expectCheap(world: WebhookStage, { ids, customer, costs, allowed = 0 }: Bill): void {
+  const processed = new Set(world.processed(customer))
+  const lost = ids.filter((id) => !processed.has(id))
+  world.expect(`nothing is lost at ${customer}`, lost.length === 0 && ids.length > 0, `${lost.length} of ${ids.length} never came${lost.length > 0 ? `: ${lost[0]}` : ''}`)
+  const twice = world.inbox(customer).filter(({ duplicate }) => duplicate).length
+  const most = costs.reduce((sum, { inFlight }) => sum + inFlight[customer]!, allowed)
+  world.expect('what comes twice was in flight', twice <= most, `${twice} came twice, ${most} were in flight`)
+  for (const { site, resumedMs, promisedMs } of costs) world.expect(`after a death at ${site} it goes on within the lease`, resumedMs <= promisedMs, `${resumedMs} ms, promised are ${promisedMs}`)
+}
+
+/** Waits until the victim has the customer's lane. */
+async function owned(world: WebhookStage, customer: string): Promise<void> {
+  const until = world.clock.monotonic() + DEATH_WITHIN_MS
+  for (;;) {
+    const rows = await world.store.transaction('look', (tx) => tx.query<{ id: string }>('SELECT e.id FROM lane l JOIN endpoint e ON e.lane = l.lane JOIN node n ON n.life = l.owner WHERE n.name = :victim', { victim: VICTIM }))
+    const theirs = endpointsOf(world, customer)
+    if (rows.some(({ id }) => theirs.includes(id)) || world.clock.monotonic() >= until) return
+    await world.clock.sleep(LOOK_EVERY_MS)
+  }
+}
+
+function endpointsOf(world: WebhookStage, customer: string): string[] {
+  return world.of('endpoint.added').filter((event) => event['customer'] === customer).map((event) => event['endpoint'] as string)
+}
+
+/** Requests to a customer that have no end in the store. */
+export async function inFlightAt(world: WebhookStage, customer: string): Promise<number> {
+  return requestsTo(world, customer) - (await attemptsAt(world, customer))
+}
+
+/** Requests that were sent to a customer. */
+export function requestsTo(world: WebhookStage, customer: string): number {
+  return world.of('exchange.opened').filter((event) => event['link'] === customer).length
+}
+
+/** Attempts at a customer that are written down. */
+export async function attemptsAt(world: WebhookStage, customer: string): Promise<number> {
+  const [row] = await world.store.transaction('look', (tx) =>
+    tx.query<{ n: number }>('SELECT COUNT(*) AS n FROM attempt a JOIN delivery d ON d.id = a.delivery JOIN endpoint p ON p.lane = d.lane WHERE p.id IN (SELECT value FROM json_each(:endpoints))', { endpoints: JSON.stringify(endpointsOf(world, customer)) }),
+  )
+  return row!.n
+}
