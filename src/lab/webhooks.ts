@@ -16,7 +16,7 @@ import type { Replays } from '../engines/webhook/replay.ts'
 import type { WebhookSettings } from '../engines/webhook/settings.ts'
 import { publicKeyOf } from '../engines/webhook/signature.ts'
 import { DEFAULTS } from '../engines/webhook/settings.ts'
-import type { Arrival, MoodSpec, Told, WebhookScenario, WebhookStage } from '../engines/webhook/stage.ts'
+import type { Arrival, Evil, MoodSpec, Told, WebhookScenario, WebhookStage } from '../engines/webhook/stage.ts'
 import { empty, fold, story } from '../engines/webhook/view.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
 import type { Store } from '../engines/store/store.ts'
@@ -24,6 +24,7 @@ import type { Mood } from '../proxy/customer/mood.ts'
 import type { Customer } from '../proxy/mocks/customer.ts'
 import { customer as openCustomer, typicalLatency } from '../proxy/mocks/customer.ts'
 import type { Toxic } from '../proxy/toxic.ts'
+import { EvilNetwork } from './evil-network.ts'
 import type { Plan } from './plan.ts'
 import type { Opened, RunOptions } from './run.ts'
 import { SimulatedBody } from './simulated-body.ts'
@@ -61,6 +62,8 @@ interface Parts {
   store: Store
   customers: ReadonlyMap<string, Customer>
   settings: WebhookSettings
+  /** Absent on sockets. */
+  evil?: EvilNetwork
   /** Where a customer is. */
   urlOf(customer: string): string
 }
@@ -132,6 +135,15 @@ class LabWebhookStage extends LabStage implements WebhookStage {
 
   mood(customer: string, mood: MoodSpec): void {
     this.#customer(customer).mood(mood as Mood)
+  }
+
+  evil(customer: string, mood: Evil | null): void {
+    this.#customer(customer)
+    const { evil } = this.#parts
+    if (!evil) throw new ResilError('NEEDS_REAL_SOCKETS', `a customer that is ${mood ?? 'well'} in bytes needs a receiver of bytes, which this world has not`, 'add --sim')
+    evil.become(customer, mood)
+    this.note('customer.spoilt', { customer, mood })
+    if (mood !== null) this.mustFire(`${customer}:${mood}`, (event) => event.type === 'toxic.hit' && event['link'] === customer && event['toxic'] === mood)
   }
 
   skew(customer: string, ms: number): void {
@@ -281,6 +293,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
       this.#held.delete(endpoint)
       await this.endpoints.setState(endpoint, 'enabled', { who: SCREEN, why: 'all is made well' })
     }
+    this.#parts.evil?.heal()
     for (const name of this.customers) this.mood(name, { kind: 'healthy' })
     await this.settled(PATIENCE_MS)
   }
@@ -340,17 +353,18 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
     await live(store.migrate(migrations))
     const customers = customersOf(clock, log)
     const services = new Map<string, Service>([...customers].map(([name, customer]) => [name, customer.handle]))
+    const evil = new EvilNetwork(log.from('proxy'))
     const body: SimulatedBody = new SimulatedBody({
       clock, log, random, seed: plan.seed, toxics, services, store, nodes,
       settings: own as Record<string, unknown>,
       probe: options.probe,
       refusals: scenario.refusals,
       serviceOf: (node) => serviceOf(node, 'webhooks'),
-      createEngine: (outside, given) => create({ ...outside, ...place, network: byHost(outside.network) }, given as Partial<WebhookSettings>),
+      createEngine: (outside, given) => create({ ...outside, ...place, network: byHost(evil.before(outside.network, outside.clock)) }, given as Partial<WebhookSettings>),
     })
     const { endpoints, replays } = create({ clock, random: random.fork('operator'), store, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
     const script = new NodeClock(clock)
-    return opened({ body, log, script }, { endpoints, replays, store, customers, settings, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
+    return opened({ body, log, script }, { endpoints, replays, store, customers, settings, evil, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
   }
 
   const { openWireBody } = await import('./wire-body.ts')
