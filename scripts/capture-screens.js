@@ -1,5 +1,5 @@
-// Makes docs/screens/: the dashboards at three widths, as text and SVG: a run in mid-fault and at its end, a storm of customers, and a proxy under load,
-// then dead. `npm run screens`, after a build; with `run`, `storm` or `watch` only these.
+// Makes docs/screens/: the dashboards at three widths, as text and SVG: a run in mid-fault and at its end, a storm of customers, a customer down for two
+// hours, and a proxy under load, then dead. `npm run screens`, after a build; with `run`, `storm`, `webhook` or `watch` only these.
 import { spawn as spawnChild } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -89,6 +89,19 @@ async function captureStorm(columns) {
   await leave()
 }
 
+/** Of the run: the customer has been down for so long, min. */
+const DOWN_MIN = 80
+
+/** @param {number} columns */
+async function captureWebhook(columns) {
+  const { shows, save, leave } = open(['webhook', '--down-2h', '--seed', '3'], columns)
+  await shows((text) => Number([...text.matchAll(/seed 3 +01:(\d\d):\d\d\.\d{3}/g)].at(-1)?.[1] ?? -1) + 60 >= DOWN_MIN)
+  await save('webhook-down-2h', '.resil/runs')
+  await shows(/the run has ended/)
+  await save('webhook-down-2h-end', '.resil/runs')
+  await leave()
+}
+
 /** Long enough for a sparkline, ms. */
 const UNDER_LOAD_MS = 40_000
 /** Until a dead proxy has been stale for a while, ms. */
@@ -157,5 +170,6 @@ const only = process.argv[2]
 const wants = (/** @type {string} */ what) => only === undefined || only === what
 if (wants('run')) for (const columns of WIDTHS) await captureRun(columns)
 if (wants('storm')) await Promise.all(WIDTHS.map(captureStorm))
+if (wants('webhook')) await Promise.all(WIDTHS.map(captureWebhook))
 if (wants('watch')) await captureWatch(WIDTHS)
 console.log(readdirSync(target).join('\n'))

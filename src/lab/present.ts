@@ -22,9 +22,17 @@ const LINGER_MS = 10_000
 /** A simulated run on a screen never waits longer than this between two events, ms of the reader's time. */
 const LONGEST_PACE_MS = 700
 
+/** A story of two hours takes half a minute: so much faster than life is one of hours shown. */
+const HOURS_SPEED = 240
+/** Shorter waits are gathered, ms of the reader's time. */
+const SHORTEST_PACE_MS = 20
+/** Longest time in which a run that is behind lets the screen draw nothing, ms. */
+const DRAWN_EVERY_MS = 60
+
 function titleOf(plan: Plan, engine: AnyScenario['engine']): string {
   if (plan.subject.kind === 'command') return `resil prove cron  ${plan.scenario}`
   if (engine === 'payment') return `resil pay  ${plan.scenario}`
+  if (engine === 'webhook') return `resil webhook  ${plan.scenario}`
   return plan.scenario === 'elect' ? 'resil cron elect' : `resil cron elect  ${plan.scenario}`
 }
 
@@ -77,13 +85,13 @@ export async function present(plan: Plan, presentation: Presentation): Promise<R
 }
 
 async function onScreen(plan: Plan, id: string, { out, input, colour, signal, interrupt }: Presentation, sinks: readonly Sink[]): Promise<Result> {
-  const { engine } = await loadScenario(plan.scenario)
+  const { engine, takesHours } = await loadScenario(plan.scenario)
   const { showScreen } = await import('./reporters/screens/screen.tsx')
   const clock = new SystemClock()
   const feed = new Feed()
   const gate = new Gate()
   let hold: Hold | undefined
-  let shownAt = 0
+  const pacer = new Pacer(clock, signal, engine === 'webhook' && takesHours ? HOURS_SPEED : 1)
   const running = run(plan, {
     id,
     sinks: [...sinks, (event) => feed.write(event)],
@@ -91,11 +99,7 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
     onOpen: (given) => {
       hold = given
     },
-    pace: async (at) => {
-      await clock.sleep(Math.min(LONGEST_PACE_MS, at - shownAt), signal)
-      shownAt = at
-      await gate.passed
-    },
+    pace: (at) => pacer.wait(at)?.then(() => gate.passed) ?? (gate.closed ? gate.passed : undefined),
   })
   const left = await showScreen({
     out,
@@ -104,7 +108,7 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
     clock,
     signal,
     title: titleOf(plan, engine),
-    layout: engine === 'cron' ? 'cron' : 'story',
+    layout: engine === 'payment' ? 'story' : engine,
     lingerMs: LINGER_MS,
     subscribe: (sink) => feed.read(sink),
     ended: running.then(
@@ -129,6 +133,7 @@ async function onScreen(plan: Plan, id: string, { out, input, colour, signal, in
     },
   })
   if (left === 'interrupted') interrupt()
+  pacer.end()
   // Who leaves early wants the end, not to lose it: the run goes on to its verdict.
   if (gate.closed) {
     gate.toggle()
@@ -153,6 +158,46 @@ class Feed {
     return () => {
       this.#sink = () => {}
     }
+  }
+}
+
+/** How long a simulated world waits for its reader. */
+class Pacer {
+  readonly #clock: SystemClock
+  readonly #signal: AbortSignal
+  readonly #speed: number
+  /** Of the world, ms. */
+  #shownAt = 0
+  /** What the reader is owed, ms. */
+  #owedMs = 0
+  #waitedAt: number
+  #ended = false
+
+  constructor(clock: SystemClock, signal: AbortSignal, speed: number) {
+    this.#clock = clock
+    this.#signal = signal
+    this.#speed = speed
+    this.#waitedAt = clock.monotonic()
+  }
+
+  /** Nobody looks any more. */
+  end(): void {
+    this.#ended = true
+  }
+
+  /** Before the world's time becomes `at`; undefined when there is nothing to wait for. */
+  wait(at: number): Promise<void> | undefined {
+    if (this.#ended) return undefined
+    this.#owedMs += Math.min(LONGEST_PACE_MS, (at - this.#shownAt) / this.#speed)
+    this.#shownAt = at
+    const spentMs = this.#clock.monotonic() - this.#waitedAt
+    // What the world itself took has passed for the reader too.
+    const restMs = this.#speed === 1 ? this.#owedMs : Math.max(0, this.#owedMs - spentMs)
+    if (this.#speed > 1 && restMs < SHORTEST_PACE_MS && spentMs < DRAWN_EVERY_MS) return undefined
+    this.#owedMs = 0
+    return this.#clock.sleep(restMs, this.#signal).then(() => {
+      this.#waitedAt = this.#clock.monotonic()
+    })
   }
 }
 

@@ -94,7 +94,7 @@ export interface Opened {
 /** Keys of the screen that do something to the world, by engine. */
 export const KEYS: Readonly<Record<AnyScenario['engine'], Readonly<Record<string, string>>>> = {
   payment: { f: "drop the bank's next answer" },
-  webhook: {},
+  webhook: { '←': 'select the customer above', '→': 'select the customer below', k: 'take it down or up', d: 'disable or enable its endpoint', r: 'replay the dead' },
   cron: { k: 'kill leader', z: 'pause leader', r: 'resume', '+': 'add node', d: 'deploy new build', c: 'skew clock' },
 }
 

@@ -16,7 +16,7 @@ import type { Replays } from '../engines/webhook/replay.ts'
 import type { WebhookSettings } from '../engines/webhook/settings.ts'
 import { publicKeyOf } from '../engines/webhook/signature.ts'
 import { DEFAULTS } from '../engines/webhook/settings.ts'
-import type { Arrival, MoodSpec, Told, WebhookScenario, WebhookStage } from '../engines/webhook/stage.ts'
+import type { Arrival, Evil, MoodSpec, Told, WebhookScenario, WebhookStage } from '../engines/webhook/stage.ts'
 import { empty, fold, story } from '../engines/webhook/view.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
 import type { Store } from '../engines/store/store.ts'
@@ -24,6 +24,7 @@ import type { Mood } from '../proxy/customer/mood.ts'
 import type { Customer } from '../proxy/mocks/customer.ts'
 import { customer as openCustomer, typicalLatency } from '../proxy/mocks/customer.ts'
 import type { Toxic } from '../proxy/toxic.ts'
+import { EvilNetwork } from './evil-network.ts'
 import type { Plan } from './plan.ts'
 import type { Opened, RunOptions } from './run.ts'
 import { SimulatedBody } from './simulated-body.ts'
@@ -47,11 +48,13 @@ const TAKEN_WITHIN_MS = 60_000
 const PATIENCE_MS = 120_000
 /** Producers' requests of one stream at the same time. */
 const STREAM_AT_ONCE = 64
+/** Who an audit says it was. */
+const SCREEN = 'the screen'
 /** A producer asks again after this, ms. */
 const AGAIN_MS = 250
 
 /** What a laboratory's nodes are set to unless a scenario says otherwise. */
-export const QUICK: Partial<WebhookSettings> = { leaseMs: 6000, beatMs: 1000, drainMs: 5000 }
+export const QUICK: Partial<WebhookSettings> = { leaseMs: 6000, beatMs: 1000, drainMs: 5000, observed: true }
 
 interface Parts {
   endpoints: Endpoints
@@ -59,6 +62,8 @@ interface Parts {
   store: Store
   customers: ReadonlyMap<string, Customer>
   settings: WebhookSettings
+  /** Absent on sockets. */
+  evil?: EvilNetwork
   /** Where a customer is. */
   urlOf(customer: string): string
 }
@@ -77,6 +82,10 @@ class LabWebhookStage extends LabStage implements WebhookStage {
   readonly #acceptedAt = new Map<string, number>()
   readonly #lags = new Map<string, { t: number; ms: number }[]>()
   #sent = 0
+  #selected: string | undefined
+  /** Endpoints that the engine has disabled, and those that a key has. */
+  readonly #disabled = new Set<string>()
+  readonly #held = new Set<string>()
 
   constructor(setup: StageSetup, parts: Parts) {
     super(setup)
@@ -88,6 +97,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     this.customers = [...parts.customers.keys()]
     setup.log.subscribe((event) => {
       this.#events.push(event)
+      if (event.type === 'endpoint.disabled') this.#disabled.add(event['endpoint'])
       if (event.type === 'event.accepted') this.#acceptedAt.set(event['event'], event['askedAt'])
       if (event.type !== 'customer.received' || event['status'] < 200 || event['status'] >= 300) return
       const from = this.#acceptedAt.get(event['id']) ?? this.#askedAt.get(event['id'])
@@ -125,6 +135,15 @@ class LabWebhookStage extends LabStage implements WebhookStage {
 
   mood(customer: string, mood: MoodSpec): void {
     this.#customer(customer).mood(mood as Mood)
+  }
+
+  evil(customer: string, mood: Evil | null): void {
+    this.#customer(customer)
+    const { evil } = this.#parts
+    if (!evil) throw new ResilError('NEEDS_REAL_SOCKETS', `a customer that is ${mood ?? 'well'} in bytes needs a receiver of bytes, which this world has not`, 'add --sim')
+    evil.become(customer, mood)
+    this.note('customer.spoilt', { customer, mood })
+    if (mood !== null) this.mustFire(`${customer}:${mood}`, (event) => event.type === 'toxic.hit' && event['link'] === customer && event['toxic'] === mood)
   }
 
   skew(customer: string, ms: number): void {
@@ -236,8 +255,45 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     return (this.#lags.get(customer) ?? []).filter(({ t }) => t >= since).map(({ ms }) => ms).toSorted((a, b) => a - b)
   }
 
+  /** What a key of the screen does to the customer that is selected. */
+  press(key: string): ReturnType<Opened['press']> {
+    const known = [...this.#customerOf.values()]
+    const at = Math.max(0, known.indexOf(this.#selected ?? ''))
+    const chosen = known[at]
+    if (chosen === undefined) return { does: 'nobody is told anything yet' }
+    const step = key === '←' ? -1 : key === '→' ? 1 : 0
+    if (step !== 0) {
+      const next = known[(at + step + known.length) % known.length]!
+      return {
+        does: `select ${next}`,
+        act: () => {
+          this.#selected = next
+          this.note('customer.selected', { customer: next })
+        },
+      }
+    }
+    if (key === 'k') return this.isDown(chosen) ? { does: `take ${chosen} up`, act: () => this.up(chosen) } : { does: `take ${chosen} down`, act: () => this.down(chosen) }
+    if (key === 'r') return { does: 'replay the dead', act: () => this.replays.ask({ filter: { dlq: true }, who: SCREEN }).then(() => {}) }
+    const endpoint = [...this.#customerOf].find(([, customer]) => customer === chosen)![0]
+    const state = this.#held.has(endpoint) || this.#disabled.has(endpoint) ? 'enabled' : 'disabled'
+    return {
+      does: `${state === 'enabled' ? 'enable' : 'disable'} the endpoint of ${chosen}`,
+      act: async () => {
+        this.#disabled.delete(endpoint)
+        if (state === 'enabled') this.#held.delete(endpoint)
+        else this.#held.add(endpoint)
+        await this.endpoints.setState(endpoint, state, { who: SCREEN, why: 'a key was pressed' })
+      },
+    }
+  }
+
   override async heal(): Promise<void> {
     await super.heal()
+    for (const endpoint of [...this.#held]) {
+      this.#held.delete(endpoint)
+      await this.endpoints.setState(endpoint, 'enabled', { who: SCREEN, why: 'all is made well' })
+    }
+    this.#parts.evil?.heal()
     for (const name of this.customers) this.mood(name, { kind: 'healthy' })
     await this.settled(PATIENCE_MS)
   }
@@ -281,7 +337,7 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
         for (const customer of parts.customers.values()) customer.close?.()
         await rest.close()
       },
-      press: () => ({ does: 'nothing' }),
+      press: (key) => world.press(key),
       follow() {
         let view = empty()
         return { sink: (event) => void (view = fold(view, event)), story: () => story(view) }
@@ -297,17 +353,18 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
     await live(store.migrate(migrations))
     const customers = customersOf(clock, log)
     const services = new Map<string, Service>([...customers].map(([name, customer]) => [name, customer.handle]))
+    const evil = new EvilNetwork(log.from('proxy'))
     const body: SimulatedBody = new SimulatedBody({
       clock, log, random, seed: plan.seed, toxics, services, store, nodes,
       settings: own as Record<string, unknown>,
       probe: options.probe,
       refusals: scenario.refusals,
       serviceOf: (node) => serviceOf(node, 'webhooks'),
-      createEngine: (outside, given) => create({ ...outside, ...place, network: byHost(outside.network) }, given as Partial<WebhookSettings>),
+      createEngine: (outside, given) => create({ ...outside, ...place, network: byHost(evil.before(outside.network, outside.clock)) }, given as Partial<WebhookSettings>),
     })
     const { endpoints, replays } = create({ clock, random: random.fork('operator'), store, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
     const script = new NodeClock(clock)
-    return opened({ body, log, script }, { endpoints, replays, store, customers, settings, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
+    return opened({ body, log, script }, { endpoints, replays, store, customers, settings, evil, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
   }
 
   const { openWireBody } = await import('./wire-body.ts')

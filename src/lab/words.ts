@@ -5,7 +5,8 @@ import { visibleCopy } from '../visible.ts'
 import type { Sentence, Tone } from './sentence.ts'
 import { sentence, span } from './sentence.ts'
 
-type Say = (event: Fields) => [who: string, what: string, tone?: Tone]
+/** Undefined where another engine says the same word: then `sentence` knows it. */
+type Say = (event: Fields) => [who: string, what: string, tone?: Tone] | undefined
 
 /** `92 %`; of nothing it is none. */
 const percent = (part: unknown, whole: unknown) => `${Math.round((100 * Number(part)) / Math.max(1, Number(whole)))} %`
@@ -34,6 +35,11 @@ function toldIn({ paid, notCharged, pending, failed }: Fields): string {
   return `${share(paid)} paid in time, ${share(notCharged)} told "not charged", ${share(pending)} pending, ${share(failed)} failed`
 }
 
+function attemptWords({ event, n, meaning, status, detail, ms }: Fields): string {
+  const answer = `${status ?? detail ?? 'no answer'}${status !== null && detail ? ` (${detail})` : ''}`
+  return `${event} #${n}: ${answer}, ${String(meaning).replaceAll('_', ' ')}, in ${span(Number(ms))}`
+}
+
 const SENTENCES: Record<string, Say> = {
   'storm.measured': (event) => ['resil', `of ${event['inStorm']} customers in the storm ${toldIn(event)}; ${share(event['ofMost'])} of what any policy could have had paid`],
   'cascade.measured': (event) => ['resil', `of ${event['inTrouble']} customers in the trouble ${toldIn(event)}; at most ${event['heldAtMost']} requests were open`],
@@ -53,6 +59,24 @@ const SENTENCES: Record<string, Say> = {
   'retry_budget.emptied': ({ service, inFlight, retrying }) => [service, `no retry any more: ${retrying} of ${inFlight} calls under way are repeats`, 'doubt'],
   'dependency.warned': ({ service, recentMs, usualMs, budgetShare }) => [service, `EARLY WARNING: takes ${span(Number(recentMs))}, usually ${span(Number(usualMs))}; ${percent(budgetShare, 1)} of what it may take`, 'doubt'],
   'payment.cancelled': ({ payment, state }) => ['engine', `${payment} shall be undone, it is ${state}`],
+  'endpoint.added': ({ endpoint, customer }) => [customer, `is told at endpoint ${endpoint}`],
+  'customer.selected': ({ customer }) => ['you', `selected ${customer}`, 'quiet'],
+  'event.sent': ({ nth, what }) => ['producer', `event ${nth}, ${what}`, 'quiet'],
+  'event.accepted': ({ event, what, deliveries }) => ['producer', `${event} ${what} accepted, owed to ${deliveries} ${deliveries === 1 ? 'endpoint' : 'endpoints'}`],
+  'event.refused': ({ nth, told, status, why }) => ['producer', `event ${nth}: ${told === 'unknown' ? 'no answer that says' : `refused ${status}`}${why ? ` (${why})` : ''}`, 'doubt'],
+  'delivery.attempted': (event) => [event['endpoint'], attemptWords(event), event['meaning'] === 'delivered' ? 'quiet' : 'doubt'],
+  'delivery.acknowledged': ({ endpoint, event }) => [endpoint, `${event} is acknowledged: it had been put off`, 'good'],
+  'node.joined': ({ node, build }) => (build === undefined ? [node ?? 'node', 'joined'] : undefined),
+  'lane.parked': ({ endpoint, failures }) => [endpoint, `PARKED after ${failures} failures in a row: nothing but a probe goes there, and no message pays for it`, 'doubt'],
+  'lane.woken': ({ endpoint }) => [endpoint, 'WOKEN: a probe arrived, what was held goes out, oldest first', 'good'],
+  'lane.probed': ({ endpoint, event }) => [endpoint, `probed with ${event}`, 'quiet'],
+  'lane.fenced': ({ node, endpoint, fence }) => [node ?? 'node', `FENCED: the lane of ${endpoint} has another owner than that of fence ${fence}`, 'doubt'],
+  'lanes.taken': ({ node, lanes }) => [node ?? 'node', `takes ${lanes} ${lanes === 1 ? 'lane' : 'lanes'}`],
+  'endpoint.failing': ({ endpoint, failures }) => [endpoint, `its owner is told that it fails (${failures} in a row)`, 'doubt'],
+  'endpoint.recovered': ({ endpoint }) => [endpoint, 'its owner is told that it is well again', 'good'],
+  'endpoint.disabled': ({ endpoint, why }) => [endpoint, `DISABLED: ${why}; what comes is held`, 'bad'],
+  'delivery.died': ({ endpoint, event, reason }) => [endpoint, `${event} is DEAD: ${reason}`, 'bad'],
+  'deliveries.aged': ({ endpoint, deliveries }) => [endpoint, `${deliveries} ${deliveries === 1 ? 'delivery is' : 'deliveries are'} DEAD: too old`, 'bad'],
   'refund.claimed': ({ payment, refund }) => ['engine', `${refund} of ${payment} begins`],
   'refund.moved': ({ refund, from, to, why }) => ['engine', `${refund} is ${to}, was ${from}${why ? ` (${why})` : ''}`, to === 'unknown' || to === 'review' ? 'doubt' : to === 'succeeded' ? 'good' : 'plain'],
 }
@@ -61,6 +85,8 @@ const SENTENCES: Record<string, Say> = {
 export function inWords(raw: Event): Sentence | undefined {
   const say = Object.hasOwn(SENTENCES, raw.type) ? SENTENCES[raw.type] : undefined
   if (!say) return sentence(raw)
-  const [who, what, tone = 'plain'] = say(visibleCopy<Fields>(raw))
+  const said = say(visibleCopy<Fields>(raw))
+  if (!said) return sentence(raw)
+  const [who, what, tone = 'plain'] = said
   return { who: String(who ?? 'engine'), what, tone }
 }

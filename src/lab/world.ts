@@ -180,6 +180,11 @@ export class LabStage implements Stage {
     return mostInTime({ arrivals, slots: weather.slots, fateOf: (ordinal) => fateOf(weather, ordinal), deadlineMs, callsPerPayment })
   }
 
+  /** Whether connections to it are refused. */
+  isDown(link: string): boolean {
+    return this.#down.has(link)
+  }
+
   down(link: string): void {
     this.#down.add(link)
     void this.body.link(link).setEnabled(false)
@@ -285,6 +290,15 @@ export class LabStage implements Stage {
     this.note('world.healed')
   }
 
+  /** A fault of an engine's own world: that it happened is told by an event. */
+  protected mustFire(name: string, isIt: (event: Event) => boolean): void {
+    let fired = false
+    this.#events.subscribe((event) => {
+      if (isIt(event)) fired = true
+    })
+    this.#scheduled.push({ name, fired: () => fired })
+  }
+
   note(type: string, fields: Fields = {}): void {
     this.#events.emit('lab', type, fields)
   }
@@ -300,9 +314,10 @@ export class LabStage implements Stage {
   }
 }
 
-/** Whether a mock says that `what` was done; a second acquirer speaks as the bank, and names itself. */
+/** Whether a mock says that `what` was done; a second acquirer speaks as the bank, and names itself, as customers do. */
 function saidBy(event: Event, mock: string, what: string): boolean {
-  return event['bank'] === undefined ? event.type === `${mock}.${what}` : event['bank'] === mock && event.type === `bank.${what}`
+  for (const kind of ['bank', 'customer']) if (event[kind] !== undefined) return event[kind] === mock && event.type === `${kind}.${what}`
+  return event.type === `${mock}.${what}`
 }
 
 /** The world of payments. */

@@ -487,6 +487,8 @@ class Sqlite implements SqliteStore {
 
   #prepare(sql: string): Statement {
     const known = this.#statements.get(sql)
+    // While there is room for as many again, which was used last does not matter.
+    if (known && this.#statements.size <= STATEMENTS_KEPT / 2) return known
     const statement = known ?? this.#db.prepare<Record<string, unknown>, object>(sql)
     if (known) this.#statements.delete(sql)
     else if (this.#statements.size >= STATEMENTS_KEPT) this.#statements.delete(this.#statements.keys().next().value!)
@@ -498,7 +500,8 @@ class Sqlite implements SqliteStore {
 /** The driver stores integers beyond 32 bits as REAL, and NaN and undefined as NULL: neither shall happen to an amount. */
 function bind(params: SqlParams): Record<string, unknown> {
   const bound: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(params)) {
+  for (const name in params) {
+    const value = params[name]
     if (typeof value !== 'number') {
       if (value !== null && typeof value !== 'string') throw new ResilError('STORE_VALUE', `:${name} is neither text nor number nor null`, 'turn it into one of them; objects go in as JSON')
       bound[name] = value

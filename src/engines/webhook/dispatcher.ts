@@ -23,6 +23,8 @@ import type { Claimed, LaneFacts } from './lane.ts'
 import { FIRST, Lane, REPLAY, RETRY } from './lane.ts'
 import type { Read } from './meaning.ts'
 import { read } from './meaning.ts'
+import type { LaneSeen } from './observed.ts'
+import { OBSERVED_EVERY_MS, observeLanes } from './observed.ts'
 import type { Owned } from './ownership.ts'
 import { Ownership, unlessTrouble } from './ownership.ts'
 import { delayAfter } from './schedule.ts'
@@ -72,6 +74,9 @@ const FINISH_MOST = 500
 const FINISH_EAGER = 100
 /** Ends that wait for a store that cannot write: then nothing more is sent. */
 const UNWRITTEN_MOST = 20_000
+/** Work that begins so much later than it should says that the process is busy, and with so many in flight it is so with what they bring: lanes do not grow then. Connections that only wait for it cost memory, and others their time. */
+const LATE_MS = 10
+const LATE_IN_FLIGHT = 256
 /** Rows that are fetched for one lane at a time. */
 const FETCH_MOST = 256
 /** Bytes of bodies in memory beyond which nothing is fetched ahead. */
@@ -113,7 +118,15 @@ export class Dispatcher {
   #seenRevision = 0
   #begun = false
   #pollAt = 0
+  /** When it was said last how the lanes stand. */
+  #observedAt = Number.NEGATIVE_INFINITY
+  /** Something new was enqueued here since the last look. */
+  #fresh = false
+  /** When the last work ended, monotonic ms. */
+  #workedAt = Number.NEGATIVE_INFINITY
   #timer: { at: number; cancel(): void } | undefined
+  /** This process has more to do than it can: as of the last time that it was to begin work. */
+  #late = false
   #working: Promise<void> | undefined
   #again = false
   #idle: (() => void) | undefined
@@ -138,10 +151,11 @@ export class Dispatcher {
     return this.#lanes
   }
 
-  /** Something was enqueued in this process: it is looked for at once. */
+  /** Something was enqueued in this process: it is looked for at once, or together with what else came within flushMs of the last look. */
   wake(): void {
-    this.#pollAt = 0
-    this.#workIn(0)
+    this.#fresh = true
+    const { clock, settings } = this.#setup
+    this.#workIn(Math.max(0, this.#workedAt + settings.flushMs - clock.monotonic()))
   }
 
   /** Runs until the signal aborts; then what is in flight ends, for up to drainMs, and is written. */
@@ -162,7 +176,13 @@ export class Dispatcher {
       await this.#finish()
       if (this.#ended.length === before) break // the store cannot: it is sent again by the next life
     }
-    await store.transaction('leave', (tx) => this.#ownership.leave(tx)).catch(unlessTrouble)
+    await store
+      .transaction('leave', async (tx) => {
+        const seen = await this.#observe(tx)
+        await this.#ownership.leave(tx)
+        return seen
+      })
+      .then((seen) => this.#tellObserved(seen), unlessTrouble)
     this.#setup.log.emit('node.left', {})
   }
 
@@ -186,7 +206,7 @@ export class Dispatcher {
 
   async #beat(): Promise<void> {
     const { store, log } = this.#setup
-    const { taken, free, over, lost, rows } = await store.transaction('beat', async (tx) => {
+    const { taken, free, over, lost, rows, seen } = await store.transaction('beat', async (tx) => {
       const { taken, over, lost } = await this.#ownership.beat(tx, new Set(this.#lanes.keys()))
       const rows = await this.#load(tx, taken.map(({ lane }) => lane))
       // What came before is found by its lane; from here on, by being new.
@@ -198,10 +218,12 @@ export class Dispatcher {
       }
       const free = over.filter((lane) => this.#lanes.get(lane)!.inFlight === 0 && this.#lanes.get(lane)!.unwritten === 0)
       if (free.length > 0) await this.#ownership.letGo(tx, free)
-      return { taken, free, over: new Set(over), lost, rows }
+      const isDue = this.#setup.clock.monotonic() - this.#observedAt >= OBSERVED_EVERY_MS
+      return { taken, free, over: new Set(over), lost, rows, seen: isDue ? await this.#observe(tx) : undefined }
     })
     this.#ownership.beaten()
     this.#begun = true
+    this.#tellObserved(seen)
     for (const number of [...free, ...lost]) this.#drop(this.#lanes.get(number)!)
     for (const lane of this.#lanes.values()) {
       const retires = over.has(lane.facts.number)
@@ -212,6 +234,17 @@ export class Dispatcher {
     }
     if (taken.length > 0) log.emit('lanes.taken', { lanes: taken.length })
     this.#take(taken, rows)
+  }
+
+  async #observe(tx: Tx): Promise<LaneSeen[] | undefined> {
+    if (!this.#setup.settings.observed) return undefined
+    return observeLanes(tx, this.#lanes, { monotonic: this.#setup.clock.monotonic(), wall: this.#steady.now() })
+  }
+
+  #tellObserved(lanes: readonly LaneSeen[] | undefined): void {
+    if (!lanes) return
+    this.#observedAt = this.#setup.clock.monotonic()
+    this.#setup.log.emit('lanes.observed', { lanes })
   }
 
   #take(taken: readonly Owned[], rows: readonly (EndpointRow & LaneRow)[]): void {
@@ -272,6 +305,7 @@ export class Dispatcher {
       at,
       cancel: clock.after(ms, () => {
         this.#timer = undefined
+        this.#late = this.#inFlight >= LATE_IN_FLIGHT && clock.monotonic() - at > LATE_MS
         this.#working = this.#work()
           .catch((error: unknown) => this.#bug?.(error))
           .then(() => {
@@ -292,9 +326,10 @@ export class Dispatcher {
       return
     }
     const now = clock.monotonic()
+    this.#workedAt = now
     let ms = Math.min(this.#alarms.next - now, this.#pollAt - now)
     if (this.#ended.length > 0) ms = Math.min(ms, this.#ended.length >= FINISH_EAGER ? 0 : settings.flushMs)
-    if (this.#hungry.size > 0) ms = Math.min(ms, settings.flushMs)
+    if (this.#hungry.size > 0 || this.#fresh) ms = Math.min(ms, settings.flushMs)
     this.#workIn(again ? Math.min(settings.flushMs, Math.max(0, ms)) : Math.max(0, ms))
   }
 
@@ -326,20 +361,23 @@ export class Dispatcher {
   async #claim(now: number): Promise<void> {
     const { store, settings } = this.#setup
     const polls = now >= this.#pollAt
+    const looks = polls || this.#fresh
     if (polls) this.#pollAt = now + settings.pollMs
+    this.#fresh = false
     const lanes: Lane[] = []
     for (const lane of this.#hungry) {
       if (lanes.length >= LANES_PER_CLAIM) break
       this.#hungry.delete(lane)
       lanes.push(lane)
     }
-    if (!polls && lanes.length === 0) return
+    if (!looks && lanes.length === 0) return
     const steady = this.#steady.now()
     try {
       await store.transaction('claim', async (tx) => {
-        if (polls) {
-          for (const lane of await this.#lookAround(tx)) if (!lanes.includes(lane)) lanes.push(lane)
-        }
+        const touched = new Set<Lane>()
+        if (looks) await this.#lookForNew(tx, touched)
+        if (polls) await this.#lookAround(tx, touched)
+        for (const lane of touched) if (!lanes.includes(lane)) lanes.push(lane)
         for (const lane of lanes) await this.#fetch(tx, lane, now, steady)
       })
     } catch (error) {
@@ -348,11 +386,10 @@ export class Dispatcher {
     }
   }
 
-  /** What others have written since the last look; answers the lanes in which something came. */
-  async #lookAround(tx: Tx): Promise<Set<Lane>> {
-    const touched = new Set<Lane>()
+  /** Deliveries that came since the last look; adds their lanes to `touched`. */
+  async #lookForNew(tx: Tx, touched: Set<Lane>): Promise<void> {
     const fresh = await tx.query<{ lane: number; newest: number; many: number }>('SELECT lane, MAX(id) AS newest, COUNT(*) AS many FROM (SELECT lane, id FROM delivery WHERE id > :seen ORDER BY id LIMIT :most) AS fresh GROUP BY lane', { seen: this.#seenDelivery, most: LOOK_MOST })
-    if (fresh.reduce((sum, { many }) => sum + many, 0) === LOOK_MOST) this.#pollAt = 0
+    if (fresh.reduce((sum, { many }) => sum + many, 0) === LOOK_MOST) this.#fresh = true
     for (const { lane: number, newest } of fresh) {
       this.#seenDelivery = Math.max(this.#seenDelivery, newest)
       const lane = this.#lanes.get(number)
@@ -360,6 +397,10 @@ export class Dispatcher {
       lane.dry = false
       touched.add(lane)
     }
+  }
+
+  /** What else others have written since the last look; adds the lanes that it is about to `touched`. */
+  async #lookAround(tx: Tx, touched: Set<Lane>): Promise<void> {
     const nudges = await tx.query<{ lane: number; newest: number }>('SELECT lane, MAX(id) AS newest FROM nudge WHERE id > :seen GROUP BY lane', { seen: this.#seenNudge })
     for (const { lane: number, newest } of nudges) {
       this.#seenNudge = Math.max(this.#seenNudge, newest)
@@ -392,7 +433,6 @@ export class Dispatcher {
       }
       touched.add(lane)
     }
-    return touched
   }
 
   async #fetch(tx: Tx, lane: Lane, now: number, steady: number): Promise<void> {
@@ -569,11 +609,11 @@ export class Dispatcher {
     ended.reason = meaning === 'delivered' ? null : reason.slice(0, REASON_KEPT)
     if (meaning === 'delivered') {
       ended.state = 'delivered'
-      lane.succeeded(at)
+      lane.succeeded(at, !this.#late)
     } else if (meaning === 'deferred') {
       ended.flags |= ANSWERED_LATER
       ended.due = steady + facts.spec.ackMs!
-      lane.succeeded(at)
+      lane.succeeded(at, !this.#late)
       again()
     } else if (meaning === 'too_large' || meaning === 'forbidden') {
       ended.state = 'dead'
@@ -596,7 +636,7 @@ export class Dispatcher {
       else {
         strike()
         if (sick) lane.streak.set(claimed.id, (lane.streak.get(claimed.id) ?? 0) + 1)
-        if (ended.strikes >= settings.poisonStrikes && lane.isHealthy(settings.poisonShare, ended.strikes)) {
+        if (ended.strikes >= settings.poisonStrikes && lane.isHealthy(settings.poisonShare, ended.strikes) && (lane.succeededAt ?? 0) > claimed.created_at) {
           ended.state = 'dead'
           ended.reason = `poison: ${ended.reason}`.slice(0, REASON_KEPT)
         }
@@ -620,7 +660,8 @@ export class Dispatcher {
     lane.unwritten++
     if (!this.#maySend || this.#sendOne(lane, now)) this.#eager.add(lane)
     if (!lane.dry || lane.replays || lane.promoted.length > 0 || lane.retryAt <= steady) this.#hungry.add(lane)
-    this.#workIn(this.#ended.length >= FINISH_EAGER ? 0 : settings.flushMs)
+    // Whoever waits for its turn behind this one waits for the commit, too.
+    this.#workIn(this.#ended.length >= FINISH_EAGER || claimed.chain !== null ? 0 : settings.flushMs)
     if (this.#inFlight === 0) this.#idle?.()
   }
 
@@ -717,7 +758,7 @@ export class Dispatcher {
     await this.#tellExhausted(tx, ours.filter(({ state }) => state === 'dead'))
     for (const each of ours) if (each.state !== 'pending' && each.claimed.chain !== null) await this.#promote(tx, each.lane, each.claimed.chain)
     for (const [job, { delivered, failed }] of jobs) await tx.query('UPDATE replay SET delivered = delivered + :delivered, failed = failed + :failed WHERE id = :job', { job, delivered, failed })
-    for (const lane of lanes) if (!lost.has(lane)) await this.#writeLane(tx, lane, tally(lane))
+    await this.#writeLanes(tx, [...lanes].filter((lane) => !lost.has(lane)), tally)
     for (const lane of new Set(ours.filter(({ meaning }) => meaning === 'gone').map(({ lane }) => lane))) await this.#disable(tx, lane, 'gone', now)
     return lost
   }
@@ -747,9 +788,34 @@ export class Dispatcher {
     this.#hungry.add(lane)
   }
 
-  async #writeLane(tx: Tx, lane: Lane, { delivered, dead }: { delivered: number; dead: number }): Promise<void> {
-    const { clock, settings } = this.#setup
+  async #writeLanes(tx: Tx, lanes: readonly Lane[], tally: (lane: Lane) => { delivered: number; dead: number }): Promise<void> {
+    const { clock } = this.#setup
     const now = this.#steady.now()
+    const monotonic = clock.monotonic()
+    const rows = []
+    for (const lane of lanes) {
+      await this.#judge(tx, lane, now)
+      const { delivered, dead } = tally(lane)
+      const quiet = lane.quietUntil - monotonic
+      rows.push([
+        lane.facts.number, delivered, dead, lane.failures, lane.failingSince, lane.failedAt, lane.succeededAt, lane.told ? 1 : 0,
+        lane.failures === 0 ? null : JSON.stringify(lane.breaker.snapshot()), lane.limit, quiet > 0 ? now + Math.ceil(quiet) : null, lane.skewMs,
+      ])
+    }
+    await tx.query(
+      `UPDATE lane
+       SET delivered = delivered + json_extract(said.value, '$[1]'), dead = dead + json_extract(said.value, '$[2]'),
+         failures = json_extract(said.value, '$[3]'), failing_since = json_extract(said.value, '$[4]'), failed_at = json_extract(said.value, '$[5]'), succeeded_at = json_extract(said.value, '$[6]'),
+         told = json_extract(said.value, '$[7]'), breaker = json_extract(said.value, '$[8]'), places = json_extract(said.value, '$[9]'), quiet_until = json_extract(said.value, '$[10]'), skew_ms = json_extract(said.value, '$[11]')
+       FROM json_each(:rows) AS said
+       WHERE lane.lane = json_extract(said.value, '$[0]')`,
+      { rows: JSON.stringify(rows) },
+    )
+  }
+
+  /** What its owner is to be told, and whether it has failed for too long. */
+  async #judge(tx: Tx, lane: Lane, now: number): Promise<void> {
+    const { settings } = this.#setup
     const parkedLong = lane.isParked && lane.failingSince !== null && now - lane.failingSince >= settings.failingMs
     if (parkedLong && !lane.told) {
       lane.told = true
@@ -761,16 +827,6 @@ export class Dispatcher {
     if (lane.facts.state === 'enabled' && lane.failingSince !== null && lane.failedAt !== null && now - Math.max(lane.succeededAt ?? 0, lane.failingSince) >= settings.disableMs && lane.failedAt - lane.failingSince >= settings.disableSpanMs) {
       await this.#disable(tx, lane, 'failing', now)
     }
-    const quiet = lane.quietUntil - clock.monotonic()
-    await tx.query(
-      `UPDATE lane SET delivered = delivered + :delivered, dead = dead + :dead, failures = :failures, failing_since = :failingSince, failed_at = :failedAt, succeeded_at = :succeededAt,
-         told = :told, breaker = :breaker, places = :places, quiet_until = :quietUntil, skew_ms = :skewMs
-       WHERE lane = :lane`,
-      {
-        lane: lane.facts.number, delivered, dead, failures: lane.failures, failingSince: lane.failingSince, failedAt: lane.failedAt, succeededAt: lane.succeededAt,
-        told: lane.told ? 1 : 0, breaker: lane.failures === 0 ? null : JSON.stringify(lane.breaker.snapshot()), places: lane.limit, quietUntil: quiet > 0 ? now + Math.ceil(quiet) : null, skewMs: lane.skewMs,
-      },
-    )
   }
 
   async #disable(tx: Tx, lane: Lane, why: 'gone' | 'failing', now: number): Promise<void> {

@@ -41,8 +41,9 @@ const TURNS = 10
 const RETRY_TURN = 4
 const REPLAY_TURN = 9
 
-/** Fetched beyond what is in flight, as a multiple of the concurrency: enough for the time that a fetch takes. */
+/** Fetched beyond what may be in flight, as a multiple of the concurrency, and at least: enough for the time that a fetch takes. */
 const AHEAD = 1
+const AHEAD_LEAST = 16
 
 /** Attempts whose ends are remembered, to tell a poisoned message from a sick endpoint. */
 const REMEMBERED = 256
@@ -158,7 +159,10 @@ export class Lane {
   appetite(now: number): number {
     if (!this.mayWork || this.retryIn(now) > 0) return 0
     if (this.isParked) return this.inFlight + this.waits > 0 ? 0 : 1
-    return Math.max(0, this.limit * (1 + AHEAD) - this.inFlight - this.waits)
+    const { limit, waits } = this
+    const ahead = Math.max(AHEAD_LEAST, limit * AHEAD)
+    // Not for each one that has left: a fetch of many costs hardly more than one of few.
+    return waits > ahead / 2 ? 0 : Math.max(0, limit + ahead - this.inFlight - waits)
   }
 
   /** ms until something may be sent, as far as that depends on time; 0 now. */
@@ -225,9 +229,9 @@ export class Lane {
     return (first.length > 0 ? first : retries.length > 0 ? retries : replays).shift()!
   }
 
-  /** The endpoint took it. `sentAt`, `now` monotonic; `wall` ms since 1970. */
-  succeeded(wall: number): void {
-    if (this.inFlight + 1 >= this.limit) this.#limit = Math.min(this.places, this.#limit + (this.#limit < this.#threshold ? 1 : 1 / this.#limit))
+  /** The endpoint took it, at `wall`, ms since 1970. `mayGrow` is false when more at once would only wait in this process. */
+  succeeded(wall: number, mayGrow: boolean): void {
+    if (mayGrow && this.inFlight + 1 >= this.limit) this.#limit = Math.min(this.places, this.#limit + (this.#limit < this.#threshold ? 1 : 1 / this.#limit))
     this.failures = 0
     this.failingSince = null
     this.succeededAt = wall

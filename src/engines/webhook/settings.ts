@@ -49,6 +49,8 @@ export interface WebhookSettings {
   keeperMs: number
   /** Only what replays ask for is sent: a node beside an engine that was stopped. */
   replaysOnly: boolean
+  /** With a beat it says how its lanes stand: for a screen, which somebody has to want. */
+  observed: boolean
 }
 
 const SECOND = 1000
@@ -85,4 +87,5 @@ export const DEFAULTS: WebhookSettings = {
   keepDeadMs: 30 * DAY,
   keeperMs: SECOND,
   replaysOnly: false,
+  observed: false,
 }

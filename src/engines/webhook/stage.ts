@@ -10,6 +10,12 @@ import type { WebhookSettings } from './settings.ts'
 /** How a customer fares from now on: a mood of the mock, see src/proxy/customer/mood.ts. */
 export type MoodSpec = { kind: string } & Record<string, unknown>
 
+/** How a customer's machines misbehave in what no mock can: names, TLS, bytes. */
+export type Evil =
+  | 'tls_expired' | 'tls_self_signed' | 'tls_wrong_host' | 'tls_hang' | 'tls_old'
+  | 'dns_nxdomain' | 'dns_servfail' | 'dns_timeout'
+  | 'flood_1xx' | 'slowloris_head' | 'slowloris_body' | 'partial_head' | 'partial_body' | 'big_headers' | 'endless' | 'gzip_bomb' | 'ansi' | 'keepalive_race'
+
 /** What was sent by a producer, and what he was told. */
 export interface Told {
   /** `unknown`: no answer, or one that did not say. */
@@ -47,6 +53,8 @@ export interface WebhookStage extends Stage {
   /** A customer's secrets from now on: all that its endpoints were given, or those named. */
   trust(customer: string, secrets: readonly string[]): void
   mood(customer: string, mood: MoodSpec): void
+  /** A customer's machines misbehave from now on, until null. It counts as scheduled: somebody must meet it. Throws NEEDS_REAL_SOCKETS where only they can show it. */
+  evil(customer: string, mood: Evil | null): void
   /** Sets a customer's wall clock ahead, ms. */
   skew(customer: string, ms: number): void
   /** What a customer has seen so far, in order. */

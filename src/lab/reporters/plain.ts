@@ -5,6 +5,7 @@ import { Witnesses } from '../reporter.ts'
 import { stamp } from '../sentence.ts'
 import { inWords } from '../words.ts'
 import { Crowd } from '../crowd.ts'
+import { WebhookCrowd } from '../webhook-crowd.ts'
 
 /** What a reader of plain lines is spared: said by another line, or only interesting when something went wrong. */
 const SPARED = new Set(['exchange.opened', 'exchange.answered', 'exchange.cut', 'hop.started', 'run.ended'])
@@ -21,6 +22,7 @@ export const reporter: Reporter = {
   open({ write, columns }) {
     const witnesses = new Witnesses()
     const crowd = new Crowd()
+    const webhooks = new WebhookCrowd()
     let ended = false
     let cut = 0
     return {
@@ -33,8 +35,8 @@ export const reporter: Reporter = {
         }
         cut = event.t
         const tell = (said: string | undefined) => said !== undefined && write(`${folded(said, ' '.repeat(stamp(event.t).length + 3 + WHO_WIDTH), columns).join('\n')}\n`)
-        for (const { t, who, what } of crowd.on(event)) tell(`${stamp(t)}  ${who.padEnd(WHO_WIDTH)} ${what}`)
-        if (!SPARED.has(event.type) && !crowd.drowns(event)) tell(plainLine(event))
+        for (const { t, who, what } of [...crowd.on(event), ...webhooks.on(event)]) tell(`${stamp(t)}  ${who.padEnd(WHO_WIDTH)} ${what}`)
+        if (!SPARED.has(event.type) && !crowd.drowns(event) && !webhooks.drowns(event)) tell(plainLine(event))
       },
       end() {
         if (!ended) write(`\n${MARGIN}CUT SHORT at ${stamp(cut)}: there is no verdict.\n`)

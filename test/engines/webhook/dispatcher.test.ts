@@ -81,6 +81,24 @@ it('a poisoned message dies alone, on a lane that is well', async () => {
   expect(house.events.filter(({ type }) => type === 'lane.parked')).toEqual([])
 }, 60_000)
 
+it('a message that fails alone while its endpoint is down for a night is not poison: nothing else arrived meanwhile', async () => {
+  house = await openHouse(SLOW)
+  let down = false
+  house.receivers.set(ONE, () => ({ status: down ? 503 : 204 }))
+  const { engine } = house.engine()
+  await house.live(engine.endpoints.add({ url: `${ONE}/` }))
+  await wait(130_000)
+  await send(engine, 50)
+  await wait(60_000)
+  down = true
+  await send(engine, 1)
+  await wait(16 * 3_600_000)
+  expect((await deliveries()).at(-1)).toMatchObject({ state: 'pending' })
+  down = false
+  await wait(13 * 3_600_000)
+  expect((await deliveries()).at(-1)).toMatchObject({ state: 'delivered' })
+}, 60_000)
+
 it('with a key, one after another; other keys go on', async () => {
   house = await openHouse(FAST)
   house.receivers.set(ONE, (request, seen) => ({ status: request.headers['webhook-attempt'] === '1' && request.body.includes('a0') && seen < 4 ? 500 : 204 }))

@@ -13,12 +13,15 @@ import { paymentLines, STORY_ORDERS } from './payment.ts'
 import * as cron from '../../../engines/cron/view.ts'
 import type { CronView } from '../../../engines/cron/view.ts'
 import { cronLines } from './cron.ts'
+import * as webhook from '../../../engines/webhook/view.ts'
+import type { WebhookView } from '../../../engines/webhook/view.ts'
+import { webhookLines } from './webhook.ts'
 import { BARS, proxyHead, proxyLines } from './proxy.ts'
 import { stormLines } from './storm.ts'
 import { worldLines } from './world.ts'
 
-/** `story` of a run, which turns into the table of payments when several pay and into the storm when a crowd does; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers. */
-export type Layout = 'story' | 'world' | 'proxy' | 'cron'
+/** `story` of a run, which turns into the table of payments when several pay and into the storm when a crowd does; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers; `webhook` for what customers are told. */
+export type Layout = 'story' | 'world' | 'proxy' | 'cron' | 'webhook'
 
 interface Drawing<View> {
   empty(): View
@@ -123,9 +126,27 @@ const schedulers: Drawing<CronView> = {
   ],
 }
 
+const customers: Drawing<WebhookView> = {
+  empty: webhook.empty,
+  fold: webhook.fold,
+  ms: ({ t }) => t,
+  runs: ({ ended, started, mode }) => started && !ended && mode !== 'sim',
+  events: ({ events }) => events,
+  head,
+  lines: webhookLines,
+  words: world.words,
+  legend: [
+    [span('   '), span(BARS, 'work'), span(' deliveries, from the beginning of the run to now, on a scale of each lane; '), span('·', 'work'), span(' none')],
+    [span('   '), span('PARKED', 'bad'), span(' the endpoint is down: nothing but a probe goes there, and what waits is held   '), span('slow', 'doubt'), span(' an attempt takes long   '), span('quiet', 'doubt'), span(' it asked to be left alone')],
+    [span('   in flight: how many at once, of how many the lane has found to be good   dlq: gave up, with a reason; it can be sent again')],
+    [span('   '), span('› ', 'chosen'), span('the customer that keys act on')],
+  ],
+}
+
 export const reels: Record<Layout, () => Reel> = {
   story: () => reelOf({ ...world, legend: [...world.legend, ...crowd], lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
   world: () => reelOf(world),
   proxy: () => reelOf(watched),
   cron: () => reelOf(schedulers),
+  webhook: () => reelOf(customers),
 }

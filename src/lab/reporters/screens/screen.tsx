@@ -34,7 +34,7 @@ export interface ScreenHost {
   /** `story` when absent. */
   layout?: Layout
   subscribe(sink: Sink): () => void
-  /** Extra keys: one character each, asked for at each picture. `q`, `?` and `s` are the screen's own. */
+  /** Extra keys: one character each, `←` and `→` among them, asked for at each picture. `q`, `?` and `s` are the screen's own. */
   keys: Record<string, ScreenKey>
   /** Writes a file; answers its path. May throw: the reader is told. */
   save(kind: 'txt' | 'svg', content: string): string
@@ -205,14 +205,16 @@ export function App({ host, feed, size, leave }: AppProps) {
     if (input === '?') return showHelp(true)
     if (input === 's') return save()
     if (key.escape) return setWalk(null)
+    const sign = key.leftArrow ? '←' : key.rightArrow ? '→' : input
+    const given = Object.hasOwn(host.keys, sign) ? host.keys[sign] : undefined
+    if (given) {
+      given.press()
+      return say(`${sign}: ${given.label}`)
+    }
     if (key.upArrow || key.leftArrow) return step(-1)
     if (key.downArrow || key.rightArrow) return step(1)
     if (key.pageUp) return step(-10)
     if (key.pageDown) return step(10)
-    const given = Object.hasOwn(host.keys, input) ? host.keys[input] : undefined
-    if (!given) return
-    given.press()
-    say(`${input}: ${given.label}`)
   })
 
   return (
