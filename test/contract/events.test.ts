@@ -8,7 +8,7 @@ import { loadScenarios } from '../../src/lab/units.ts'
 const ENVELOPE = new Set(['run', 'seq', 't', 'at', 'src', 'node', 'type'])
 
 /** Says the same as others, a hundred thousand times. */
-const LONG = new Set(['C-38', 'T7', 'R2', 'B15'])
+const LONG = new Set(['C-38', 'T7', 'R2', 'B15', 'W-DOWN-2H', 'W-DLQ-LOAD', 'W-DLQ-KILL', 'W-RECONCILE', 'W-KILL-LOOP'])
 
 /** The action of a toxic brings numbers of its own. */
 const OPEN = new Set(['toxic.hit'])
@@ -34,7 +34,7 @@ function documented(): Map<string, Documented> {
   return rows
 }
 
-test('every event that any scenario emits is documented, with its source and every field', { timeout: 180_000 }, async () => {
+test('every event that any scenario emits is documented, with its source and every field', { timeout: 400_000 }, async () => {
   const rows = documented()
   const seen = new Map<string, { sources: Set<string>; fields: Set<string> }>()
   const look = (event: Event) => {

@@ -58,7 +58,7 @@ const trials: Trial[] = [
   },
   { bug: 'ends that could not be written are forgotten', plants: [[DISPATCHER, '      this.#ended.unshift(...ended)\n', '']], convicts: { 'W-DISKFULL': 'expected: the dispatcher recovers' } },
   { bug: 'ends are written again without a look', plants: [[DISPATCHER, "WHERE id = :id AND state = 'pending' AND tries = :tries", "WHERE id = :id AND state = 'pending' AND :tries >= 0"]], convicts: { 'W-IN-DOUBT': 'expected: attempts are counted once' } },
-  { bug: 'the counters of a lane are not kept', plants: [[DISPATCHER, 'UPDATE lane SET delivered = delivered + :delivered,', 'UPDATE lane SET delivered = delivered + 0 * :delivered,']], convicts: { 'W-VECTOR': 'w6-counters-true' } },
+  { bug: 'the counters of a lane are not kept', plants: [[DISPATCHER, 'SET delivered = delivered + json_extract(', 'SET delivered = delivered + 0 * json_extract(']], convicts: { 'W-VECTOR': 'w6-counters-true' } },
   { bug: 'the next of a chain is never let go', plants: [[DISPATCHER, "if (each.state !== 'pending' && each.claimed.chain !== null)", "if (each.state === 'pending' && each.claimed.chain !== null)"]], convicts: { 'W-IN-DOUBT': 'w1-none-lost' } },
   { bug: 'what belongs together is not chained', plants: [[EVENTS, "const chain = ordering === 'fifo' ? '' : ordering === 'key' ? key : null", "const chain = ordering === 'fifo' ? '' : null"]], convicts: { 'W-IN-DOUBT': 'expected: what belongs together comes in its order' } },
   { bug: 'a chain does not wait for its first link', plants: [[EVENTS, "THEN 'chained' ELSE 'pending' END", "THEN 'pending' ELSE 'pending' END"]], convicts: { 'W-IN-DOUBT': 'w7-key-order' } },
@@ -79,11 +79,11 @@ const trials: Trial[] = [
   { bug: 'a revoked secret signs on', plants: [[ENDPOINTS, "      if (overlapMs === 0) await tx.query('DELETE FROM secret WHERE lane = :lane', { lane })\n      else await", '      await'], [ENDPOINTS, 'const until = now + overlapMs', 'const until = now + (overlapMs || 60_000)']], convicts: { 'W-ROTATE': 'expected: a revoked one signs nothing from now on' } },
   { bug: 'nodes keep the keys that they have read', plants: [[DISPATCHER, '      this.#setup.keys.forget(row.id)\n', '']], convicts: { 'W-ROTATE': 'expected: while they overlap, the new one verifies' } },
   { bug: 'an old secret never expires', plants: [['webhook/keyring.ts', 'expiresAt: expires_at', 'expiresAt: expires_at === null ? null : null']], convicts: { 'W-ROTATE': 'expected: afterwards the old one signs nothing' } },
-  { bug: 'the log tells a secret', plants: [['webhook/engine.ts', '  /** Runs until the signal aborts, then', "  told = (secret: string) => this.#outside.log.emit('endpoint.told', { endpoint: secret })\n\n  /** Runs until the signal aborts, then"], ['webhook/engine.ts', '    const { store, clock, log } = this.#outside\n', "    const { store, clock, log } = this.#outside\n    this.told(`whsec_${'A'.repeat(43)}=`)\n"]], convicts: { 'W-SECRET': 'expected: none is told in an event' } },
+  { bug: 'the log tells a secret', plants: [[DISPATCHER, "log.emit('lanes.taken', { lanes: taken.length })", "log.emit('lanes.taken', { lanes: taken.length, key: `whsec_${'A'.repeat(43)}=` })"]], convicts: { 'W-SECRET': 'expected: none is told in an event' } },
   { bug: 'secrets stand in the database as they are', plants: [[ENDPOINTS, "'secret rotated', id, why)", "'secret rotated', id, secret)"]], convicts: { 'W-SECRET': 'expected: none stands in the database' } },
   { bug: 'a node that ends sends on', plants: [[DISPATCHER, 'if (!this.#maySend || this.#sendOne(lane, now))', 'if (this.#sendOne(lane, now))']], convicts: { 'W-SHUTDOWN': 'expected: and begins nothing more' } },
   { bug: 'a node that ends waits for nothing', plants: [[DISPATCHER, 'if (this.#inFlight > 0) await Promise.race(', 'if (this.#inFlight < 0) await Promise.race(']], convicts: { 'W-SHUTDOWN': 'expected: at customer-1 only what was cut off comes twice' } },
-  { bug: 'lanes are not given back', plants: [[DISPATCHER, "await store.transaction('leave', (tx) => this.#ownership.leave(tx))", "await store.transaction('leave', (tx) => tx.query('SELECT 1'))"]], convicts: { 'W-SHUTDOWN': 'expected: its lanes are free' } },
+  { bug: 'lanes are not given back', plants: [[DISPATCHER, '        await this.#ownership.leave(tx)\n', '']], convicts: { 'W-SHUTDOWN': 'expected: its lanes are free' } },
   { bug: 'there is no breaker', plants: [[DISPATCHER, "known ? 'ignored' : sick ? 'failure' : 'ok'", "known || sick ? 'ignored' : 'ok'"]], convicts: { [OUTAGE]: 'expected: hardly a request is wasted' } },
   { bug: 'an outage of one parks all', plants: [[LANE, "    return this.facts.state === 'enabled' && !this.retired\n", "    if (this.isParked) down.add(this.facts.id)\n    else down.delete(this.facts.id)\n    return this.facts.state === 'enabled' && !this.retired && (down.size === 0 || down.has(this.facts.id))\n"], [LANE, 'export const FIRST = 0\n', 'const down = new Set<string>()\nexport const FIRST = 0\n']], convicts: { [OUTAGE]: 'expected: the other customer notices nothing' } },
   { bug: 'an outage counts against the messages', plants: [[DISPATCHER, 'if (!wasParked) this.#park(lane)', 'strike()\n        if (!wasParked) this.#park(lane)']], convicts: { [OUTAGE]: 'expected: the outage costs no message anything' } },
@@ -100,7 +100,8 @@ it('there are enough of them, and no two are the same', () => {
 })
 
 describe('the reference is cleared', () => {
-  it.each([...new Set(trials.flatMap(({ convicts }) => Object.keys(convicts)))])('%s', async (scenario) => {
+  // Those with an acceptance id are played by their own tests.
+  it.each([...new Set(trials.flatMap(({ convicts }) => Object.keys(convicts)))].filter((name) => !name.startsWith('W-')))('%s', async (scenario) => {
     const result = await played(scenario, { kind: 'reference' })
     expect(result.findings.filter(({ verdict }) => verdict !== 'held')).toEqual([])
     expect(result.verdict).toBe('held')

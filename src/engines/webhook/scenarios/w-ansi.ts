@@ -20,7 +20,7 @@ export const scenario: WebhookScenario = {
     const kept = attempts.map(({ body }) => body ?? '')
     world.expect('what it said is kept for whoever looks', kept.every((body) => body.includes(ESCAPE)), kept.map(visible).join(' '))
     world.expect('shown, it is harmless', kept.every((body) => body !== '' && !visible(body).includes(ESCAPE)), kept.map(visible).join(' '))
-    const said = ['attempt.ended', 'delivery.died', 'lane.parked', 'lane.probed', 'lane.woken', 'endpoint.failing', 'exchange.answered', 'customer.received'].flatMap((type) => world.of(type))
+    const said = ['delivery.attempted', 'delivery.died', 'lane.parked', 'lane.probed', 'lane.woken', 'endpoint.failing', 'exchange.answered', 'customer.received'].flatMap((type) => world.of(type))
     const obeyed = said.filter((event) => Object.values(event).some((value) => typeof value === 'string' && visible(value) !== value))
     world.expect('none of it is in the stream of events', said.length > 0 && obeyed.length === 0, `${obeyed.length} of ${said.length} events`)
     const reasons = await world.store.transaction('look', (tx) => tx.query<{ reason: string | null; detail: string | null }>('SELECT d.reason, a.detail FROM attempt a JOIN delivery d ON d.id = a.delivery'))

@@ -20,7 +20,7 @@ export const scenario: WebhookScenario = {
     const flow = keepSending(world, 20)
     const costs: Cost[] = []
     await die(world, costs, { site: 'call:customer-2', nth: 10, when: 'before' }, 'customer-2')
-    await world.must((event) => event.type === 'attempt.ended' && event.node === VICTIM)
+    await world.must((event) => event.type === 'delivery.attempted' && event.node === VICTIM)
     await die(world, costs, 'now', 'customer-2')
     world.expect('something was in flight', costs[1]!.inFlight['customer-2']! > 0, `${costs[1]!.inFlight['customer-2']} requests`)
     const ids = await flow.stop()

@@ -26,7 +26,7 @@ export const scenario: WebhookScenario = {
       const [good, stale] = [inbox.filter(({ status }) => status === 204), inbox.filter(({ signed, status }) => signed === 'stale' && status === 401)]
       const taken = Math.abs(ms) === WITHIN_MS
       world.expect(`a clock that is ${ms / 1000} s ahead ${taken ? 'takes' : 'refuses'} it`, inbox.length >= ids.length && (taken ? good : stale).length === inbox.length, `${good.length} taken, ${stale.length} refused as stale`)
-      const told = world.of('attempt.ended').filter((event) => event['endpoint'] === endpointOf(world, customer)).map((event) => event['skewMs'] as number)
+      const told = world.of('delivery.attempted').filter((event) => event['endpoint'] === endpointOf(world, customer)).map((event) => event['skewMs'] as number)
       world.expect(`that it is ${ms / 1000} s ahead can be told from its answers`, told.length >= ids.length && told.every((skewMs) => Math.abs(skewMs - ms) <= 1500), `${Math.min(...told)} to ${Math.max(...told)} ms`)
     }
     for (const customer of world.customers) world.skew(customer, 0)
