@@ -8,7 +8,7 @@ import { loadScenarios } from '../../src/lab/units.ts'
 const ENVELOPE = new Set(['run', 'seq', 't', 'at', 'src', 'node', 'type'])
 
 /** Says the same as others, a hundred thousand times. */
-const LONG = new Set(['C-38', 'T7', 'R2', 'B15', 'W-DOWN-2H', 'W-DLQ-LOAD', 'W-DLQ-KILL', 'W-RECONCILE', 'W-KILL-LOOP'])
+const LONG = new Set(['C-38', 'T7', 'R2', 'B15', 'W-DOWN-2H', 'W-DOWN-2H-ALL', 'W-FLAP', 'W-SLOW-10', 'W-SLOW-ALL', 'W-POISON-EP', 'W-FANOUT', 'W-TPUT', 'W-DLQ-LOAD', 'W-DLQ-KILL', 'W-RECONCILE', 'W-KILL-LOOP'])
 
 /** The action of a toxic brings numbers of its own. */
 const OPEN = new Set(['toxic.hit'])
