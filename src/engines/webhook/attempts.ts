@@ -1,6 +1,7 @@
 /** What the store says of attempts, for scenarios: when they were made, how they ended, and what lies between them. */
+import { ResilError } from '../../errors.ts'
 import { ANSWER_CUT } from './dispatcher.ts'
-import type { WebhookStage } from './stage.ts'
+import type { Arrival, WebhookStage } from './stage.ts'
 
 export interface Attempt {
   event: string
@@ -71,4 +72,25 @@ export function tallied(attempts: readonly Attempt[]): string {
 export async function cutAnswers(world: WebhookStage): Promise<number> {
   const [row] = await world.store.transaction('look', (tx) => tx.query<{ n: number }>(`SELECT COUNT(*) AS n FROM delivery WHERE flags & ${ANSWER_CUT}`))
   return row!.n
+}
+
+/** Between two looks, ms. */
+const LOOK_EVERY_MS = 10
+/** How long a scenario waits for what customers must have seen, ms: longer than the first delays of the schedule. */
+const SEEN_WITHIN_MS = 600_000
+
+/** Waits until that holds. Throws SCENARIO_STUCK. */
+export async function eventually(world: WebhookStage, what: string, holds: () => boolean): Promise<void> {
+  const until = world.clock.monotonic() + SEEN_WITHIN_MS
+  while (!holds()) {
+    if (world.clock.monotonic() >= until) throw new ResilError('SCENARIO_STUCK', `what the scenario waits for did not come within ${SEEN_WITHIN_MS} ms: ${what}`, 'run it again with --json and look at the last events')
+    await world.clock.sleep(LOOK_EVERY_MS)
+  }
+}
+
+/** Waits until a customer has answered so many requests with that status; answers the last of them. */
+export async function answered(world: WebhookStage, customer: string, status: number, many = 1): Promise<Arrival> {
+  const these = () => world.inbox(customer).filter((arrival) => arrival.status === status)
+  await eventually(world, `${customer} answers ${status}`, () => these().length >= many)
+  return these()[many - 1]!
 }

@@ -1,13 +1,12 @@
 /** What becomes of a message that is answered with a redirect to nowhere. */
-import { attemptsOf, tallied } from './attempts.ts'
+import { answered, attemptsOf, tallied } from './attempts.ts'
 import type { WebhookStage } from './stage.ts'
 
 export async function pointless(world: WebhookStage, status: number): Promise<void> {
   const { id } = await world.subscribe('customer-1')
   world.mood('customer-1', { kind: 'redirect', status })
   await world.stream(3, 0)
-  const refused = () => world.inbox('customer-1').filter((each) => each.status === status).length
-  while (refused() < 3) await world.clock.sleep(100)
+  await answered(world, 'customer-1', status, 3)
   await world.clock.sleep(1000)
   const { delivered, pending } = await world.counts(id)
   world.expect(`${status} is no success`, delivered === 0 && pending === 3, `${delivered} count as delivered`)

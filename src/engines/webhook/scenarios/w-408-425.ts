@@ -1,4 +1,4 @@
-import { attemptsOf, delays, tallied } from '../attempts.ts'
+import { attemptsOf, delays, eventually, tallied } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -20,7 +20,7 @@ export const scenario: WebhookScenario = {
     }
     const refused = world.tally((event) => event.type === 'customer.received' && event['status'] >= 400)
     await world.stream(2, 0)
-    while (refused() < 2 * STATUSES.length) await world.clock.sleep(10)
+    await eventually(world, 'all first attempts', () => refused() >= 2 * STATUSES.length)
     for (const customer of world.customers) world.mood(customer, { kind: 'healthy' })
     world.expect('all arrives', await world.settled(60_000), JSON.stringify(await world.counts()))
     const attempts = await attemptsOf(world)

@@ -1,4 +1,4 @@
-import { attemptsOf } from '../attempts.ts'
+import { answered, attemptsOf } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -18,7 +18,7 @@ export const scenario: WebhookScenario = {
     await world.stream(MESSAGES, 0)
     await world.clock.sleep(2000)
     world.mood('customer-1', { kind: 'error', status: 410 })
-    await world.must((event) => event.type === 'customer.received' && event['status'] === 410)
+    await answered(world, 'customer-1', 410)
     await world.clock.sleep(1000)
     const gone = await world.endpoints.show(id)
     const seen = world.inbox('customer-1')

@@ -1,4 +1,4 @@
-import { attemptsOf } from '../attempts.ts'
+import { answered, attemptsOf } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -15,7 +15,7 @@ export const scenario: WebhookScenario = {
     await world.subscribe('customer-2', { patterns: ['resil.*'] })
     world.mood('customer-1', { kind: 'error', status: 413 })
     const { id: large } = await world.produce({ type: 'order.created', data: { much: 'x'.repeat(1000) } })
-    await world.must('delivery.died')
+    await answered(world, 'customer-1', 413)
     world.mood('customer-1', { kind: 'healthy' })
     await world.stream(20, 20)
     world.expect('the others arrive', await world.settled(30_000), JSON.stringify(await world.counts(id)))

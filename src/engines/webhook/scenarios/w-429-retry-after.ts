@@ -1,3 +1,4 @@
+import { answered } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -18,7 +19,7 @@ export const scenario: WebhookScenario = {
     for (const [how, status, retryAfter] of [['in seconds', 429, String(QUIET_MS / 1000)], ['as a date', 429, inADate], ['with a 503', 503, String(QUIET_MS / 1000)]] as const) {
       world.mood('customer-1', { kind: 'error', status, retryAfter: typeof retryAfter === 'string' ? retryAfter : retryAfter() })
       await world.produce({ type: 'order.created', data: { how } })
-      const refused = await world.must((event) => event.type === 'customer.received' && event['customer'] === 'customer-1' && event['status'] === status)
+      const refused = await answered(world, 'customer-1', status, how === 'as a date' ? 2 : 1)
       world.mood('customer-1', { kind: 'healthy' })
       const since = refused.t
       await world.stream(200, 10, (n) => ({ type: n % 2 === 0 ? 'order.created' : 'refund.issued', data: { n } }))

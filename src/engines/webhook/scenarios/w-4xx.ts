@@ -1,4 +1,4 @@
-import { attemptsOf, delays, tallied } from '../attempts.ts'
+import { attemptsOf, delays, eventually, tallied } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -25,7 +25,7 @@ export const scenario: WebhookScenario = {
     const messages = 2 * world.settings.breakerFailures
     await world.stream(messages, 0)
     // The third attempts are over before the first of the fourth is due.
-    while (refused() < ATTEMPTS * messages * STATUSES.length) await world.clock.sleep(100)
+    await eventually(world, 'all third attempts', () => refused() >= ATTEMPTS * messages * STATUSES.length)
     for (const customer of world.customers) world.mood(customer, { kind: 'healthy' })
     world.expect('all arrives', await world.settled(600_000), JSON.stringify(await world.counts()))
     const attempts = await attemptsOf(world)

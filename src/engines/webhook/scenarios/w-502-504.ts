@@ -1,4 +1,4 @@
-import { attemptsOf, delays, tallied } from '../attempts.ts'
+import { attemptsOf, delays, eventually, tallied } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -21,7 +21,7 @@ export const scenario: WebhookScenario = {
       world.mood('customer-1', { kind: 'error', status })
       const refused = world.tally((event) => event.type === 'customer.received' && event['status'] === status)
       await world.stream(EACH, 0)
-      while (refused() < EACH) await world.clock.sleep(10)
+      await eventually(world, `${status} is answered`, () => refused() >= EACH)
       world.mood('customer-1', { kind: 'healthy' })
       world.expect(`what met ${status} arrives`, await world.settled(60_000), JSON.stringify(await world.counts()))
     }

@@ -19,7 +19,7 @@ export const scenario: WebhookScenario = {
   toxics: [],
   failures: [{ component: 'client', mode: 'omission' }],
   takesHours: true,
-  settings: { beatMs: 10_000, leaseMs: 60_000, pollMs: 2000, keeperMs: 60_000 },
+  settings: { beatMs: 10_000, leaseMs: 60_000, pollMs: 10_000, keeperMs: 60_000 },
   async drive(world) {
     for (const [n, customer] of world.customers.entries()) await world.subscribe(customer, { patterns: [`order.of_${n}`] })
     for (const customer of world.customers) world.down(customer)

@@ -3,7 +3,7 @@ import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
 const UP_MS = 30_000
-const CYCLES = 15
+const CYCLES = 8
 const PER_SECOND = 5
 /** What the customer says that it takes. */
 const TAKES = 20

@@ -2,7 +2,7 @@ import { ALWAYS, percentile } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
 const PER_SECOND = 100
-const MESSAGES = 6000
+const MESSAGES = 3000
 /** Of twenty messages, these are for the one that hangs. */
 const HANGING = 3
 

@@ -1,4 +1,4 @@
-import { attemptsOf, tallied } from '../attempts.ts'
+import { answered, attemptsOf, tallied } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -18,7 +18,7 @@ export const scenario: WebhookScenario = {
     for (const status of STATUSES) {
       world.mood('customer-1', { kind: 'redirect', status, location: target.url })
       const { id: event } = await world.produce({ type: 'order.created', data: { status } })
-      await world.must((event) => event.type === 'customer.received' && event['status'] === status)
+      await answered(world, 'customer-1', status)
       await world.clock.sleep(1000)
       const [attempt] = (await attemptsOf(world, id)).filter((each) => each.event === event)
       world.expect(`W-REDIR-${status}: it is a failure`, attempt?.outcome === 'refused' && attempt.detail === 'redirect', `${attempt?.outcome} ${attempt?.detail}`)

@@ -1,4 +1,4 @@
-import { attemptsOf, tallied } from '../attempts.ts'
+import { answered, attemptsOf, tallied } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
@@ -16,7 +16,7 @@ export const scenario: WebhookScenario = {
     const { id } = await world.subscribe('customer-1')
     world.mood('customer-1', { kind: 'reset_after_body', processes: true })
     const ids = await world.stream(MESSAGES, 0)
-    while (world.inbox('customer-1').length < MESSAGES) await world.clock.sleep(10)
+    await answered(world, 'customer-1', 0, MESSAGES)
     world.mood('customer-1', { kind: 'healthy' })
     world.expect('all is sent again', await world.settled(60_000), JSON.stringify(await world.counts(id)))
     const seen = world.inbox('customer-1')
