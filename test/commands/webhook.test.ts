@@ -27,8 +27,8 @@ const serve = (db: string): Running => start('bin/run.js', ['webhook', 'serve', 
 const urlOf = (running: Running) => (JSON.parse(running.stdout.split('\n').find((line) => line.includes('"ready"'))!) as { url: string }).url
 
 /** Answers what `status` says now, and keeps the ids of what it took. */
-async function receiver(): Promise<{ url: string; ids: string[]; become(status: number): void; until(many: number): Promise<void> }> {
-  let status = 204
+async function receiver(): Promise<{ url: string; ids: string[]; until(many: number): Promise<void> }> {
+  const status = 204
   const ids: string[] = []
   let wake = () => {}
   const server = createServer((request, response) => {
@@ -43,25 +43,11 @@ async function receiver(): Promise<{ url: string; ids: string[]; become(status: 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
     ids,
-    become: (next) => void (status = next),
     until: (many) => new Promise((resolve) => (wake = () => void (ids.length >= many && resolve()))),
   }
 }
 
 const post = (url: string, path: string, body: object) => fetch(`${url}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
-
-async function killAllDead(db: string, url: string, many: number): Promise<void> {
-  const engine = serve(db)
-  await engine.said('"ready"')
-  for (let i = 0; i < many; i++) expect((await post(urlOf(engine), '/v1/events', { type: 'order.created', data: { i } })).status).toBe(202)
-  for (;;) {
-    const [endpoint] = webhook(db, 'endpoint', 'list', '--json').json() as { dead: number }[]
-    if (endpoint!.dead === many) break
-  }
-  engine.child.kill('SIGTERM')
-  expect((await engine.ended).exit).toBe(0)
-  expect(url).toMatch(/^http/)
-}
 
 describe('an operator', () => {
   test('adds, lists, shows, pauses, rotates and removes endpoints; a secret is shown once and stands nowhere else', () => {
@@ -127,48 +113,6 @@ test('what the service accepts arrives; SIGTERM ends it in good order', async ()
   expect(new Set(ids).size).toBe(20)
   engine.child.kill('SIGTERM')
   expect(await engine.ended).toMatchObject({ exit: 0 })
-}, LONG)
-
-test('a replay of the dead, where no engine runs, survives kill -9 and sends none twice but what was in flight', async () => {
-  const db = newDb()
-  const MANY = 60
-  const { url, ids, become } = await receiver()
-  expect(webhook(db, 'endpoint', 'add', url, '--plain-http').exit).toBe(0)
-  become(413)
-  await killAllDead(db, url, MANY)
-  become(204)
-  expect(webhook(db, 'replay', '--dlq', '--dry-run').stdout).toBe(`${MANY} would be sent again\n`)
-  const again = () => start('bin/run.js', ['webhook', 'replay', '--dlq', '--rate', '15/s', '--job', 'one', '--wait', '--json', '--db', db], {}, { longestMs: LONG })
-  const first = again()
-  await first.said(/"delivered":[1-9]/)
-  first.child.kill('SIGKILL')
-  await first.ended
-  const before = ids.length
-  expect(before).toBeGreaterThan(0)
-  expect(before).toBeLessThan(MANY)
-  const second = await again().ended
-  expect(second).toMatchObject({ exit: 0 })
-  expect(second.json().at(-1)).toMatchObject({ ok: true, job: 'one', matched: MANY, queued: MANY, delivered: MANY, failedAgain: 0 })
-  expect(new Set(ids).size).toBe(MANY)
-  expect(ids.length).toBeLessThanOrEqual(MANY + 4)
-  expect(webhook(db, 'replay', '--dlq', '--dry-run').exit).toBe(3)
-}, LONG)
-
-test('a replay is left to the engine that runs', async () => {
-  const db = newDb()
-  const { url, ids, become } = await receiver()
-  webhook(db, 'endpoint', 'add', url, '--plain-http')
-  become(413)
-  await killAllDead(db, url, 5)
-  become(204)
-  const engine = serve(db)
-  await engine.said('"ready"')
-  const done = resil(['webhook', 'replay', '--dlq', '--wait', '--json', '--db', db]).json()
-  expect(done.at(-1)).toMatchObject({ ok: true, delivered: 5 })
-  expect(done.filter(({ type }: { type?: string }) => type === 'replay.progress').every(({ here }: { here: boolean }) => !here)).toBe(true)
-  expect(ids).toHaveLength(5)
-  engine.child.kill('SIGTERM')
-  await engine.ended
 }, LONG)
 
 test('listen verifies, says what is missing, and refuses what is not genuine', async () => {
