@@ -545,7 +545,7 @@ describe('it and the engine agree, though neither knows the other', () => {
       await deliver('evt_2')
       await clock.sleep(5000)
     })
-    expect(verifyAck([SECRET], acks[0]!.headers, 'evt_2', clock.now())).toMatchObject({ ok: true, id: 'evt_2' })
+    expect(verifyAck([SECRET], acks[0]!.headers, 'evt_2', clock.now())).toEqual({ ok: true })
     expect(verifyAck([OTHER], acks[0]!.headers, 'evt_2', clock.now())).toMatchObject({ ok: false, reason: 'wrong' })
   })
 })
