@@ -19,7 +19,8 @@ const WRONG_TOLD = 200
 const DEAREST = 8
 
 if (values.child) {
-  const { cut, cutCrowd, paymentCrossings, SAMPLE } = await import('../dist/lab/payment-crossings.js')
+  const { SAMPLE } = await import('../dist/lab/crossings.js')
+  const { cut, cutCrowd, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
   const samples = new Map()
   const sampleOf = async (scenario) => {
     if (!samples.has(scenario)) samples.set(scenario, (await paymentCrossings(scenario, undefined, SAMPLE)).crossings)
@@ -36,7 +37,8 @@ if (values.child) {
     }
   })
 } else {
-  const { CROWD, SAMPLE, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
+  const { SAMPLE } = await import('../dist/lab/crossings.js')
+  const { CROWD, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
   const { loadScenarios } = await import('../dist/lab/units.js')
   const { explore } = await import('../dist/lab/explore.js')
   const { workloads } = await import('../dist/engines/payment/workloads.js')

@@ -46,3 +46,36 @@ export function worst(verdicts: Iterable<Verdict>): Verdict {
   }
   return result
 }
+
+/** What a judgement at the end finds: sentences, each with the events that show it, and what was looked at. */
+export interface Judgement {
+  violations: Violation[]
+  looked: string
+  undecided?: string
+}
+
+/** An invariant that gathers evidence as it comes and judges when all is in; `lacks` says why it cannot, if so. */
+export function judgedAtTheEnd<E extends { on(event: Event): void }>(name: string, summary: string, { gather, lacks, judge }: { gather: () => E; lacks: (evidence: E) => string | undefined; judge: (evidence: E) => Judgement }): Invariant {
+  return {
+    name,
+    summary,
+    start() {
+      const evidence = gather()
+      return {
+        on(event) {
+          evidence.on(event)
+          return undefined
+        },
+        end() {
+          const undecided = lacks(evidence)
+          return undecided === undefined ? judge(evidence) : { violations: [], looked: '', undecided }
+        },
+      }
+    },
+  }
+}
+
+/** `1 event`, `2 events`. */
+export function plural(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`
+}

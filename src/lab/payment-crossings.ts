@@ -1,40 +1,16 @@
-/**
- * Every crossing of a payment node's boundary in every scenario, cut once by a crash: one run each, from the same beginning as the run without it, so that
- * the crash strikes where it was seen. What a scenario expects of its own fault need not hold under a second one; its invariants must, when all has come to rest.
- */
-import { createHash } from 'node:crypto'
-import type { Event } from '../events.ts'
-import { Random } from '../random.ts'
-import type { CrashPoint, World } from '../scenario.ts'
+/** The crossings of payment nodes, cut: see crossings.ts; and crowds, whose nodes die again and again. */
+import type { World } from '../scenario.ts'
 import type { PaymentAdapter, PayOrder } from '../engines/payment/adapter.ts'
 import { GOOD_CARD, Shop } from '../engines/payment/shop.ts'
+import { Random } from '../random.ts'
+import type { Crossing, CutRun, Prepared } from './crossings.ts'
+import { crossingsOf, cutOnce, RESTART_MS, runWithDeaths, SEED, violationsOf } from './crossings.ts'
 import { note } from './explore.ts'
 import type { Plan, Subject } from './plan.ts'
-import type { Loaded, Result } from './run.ts'
-import { load, run } from './run.ts'
+import type { Loaded } from './run.ts'
+import { load } from './run.ts'
 import type { PaymentScenario } from './units.ts'
-import type { LabStage } from './world.ts'
 
-export interface Crossing {
-  scenario: string
-  node: string
-  /** Of the node, from 1. */
-  life: number
-  point: CrashPoint
-}
-
-export interface CutRun {
-  crossing: Crossing
-  violations: string[]
-  /** Whether the crash came to pass: always, or the enumeration is wrong. */
-  struck: boolean
-  /** Digest of what happened at the boundary. */
-  trace: string
-}
-
-const SEED = 1
-/** How long a dead node stays dead, virtual ms. */
-const RESTART_MS = 100
 /** Beyond the lease, the settle time and some look-ups: then everything has come to rest that can. */
 const AFTERMATH_MS = 120_000
 /** How often somebody asks who is not answered. */
@@ -45,47 +21,19 @@ const ALWAYS = ['at-most-one-charge', 'answer-matches-ledger', 'no-lost-payment'
 const BROKEN_BY: Readonly<Record<string, string>> = { 'original-after-failover': 'at-most-one-charge', 'U11': 'answer-matches-ledger', 'D5': 'no-lost-payment' }
 /** What is told last. */
 const FINAL: ReadonlySet<string> = new Set(['charged', 'declined', 'review'])
-/** Of scenarios with more crossings than this, a sample of so many is cut. */
-export const SAMPLE = 200
 /** A scenario with more is a crowd: its crashes come one after another in the same run, for each run takes seconds. */
 export const CROWD = 600
 /** Lives of a node in such a run. */
 const CROWDED_LIVES = 12
 
-/** The crossings of a scenario, in order; a seeded sample of them when there are more than `most`. `of` tells how many there are. */
+/** See `crossingsOf`: those while the script runs. */
 export async function paymentCrossings(scenario: string, subject: Subject = { kind: 'reference' }, most = Number.POSITIVE_INFINITY): Promise<{ crossings: Crossing[]; of: number }> {
-  const found: Crossing[] = []
-  const { plan, loaded } = await prepare(scenario, subject)
   let open = true
-  await run(plan, { quick: false, untold: true, probe: { crossing: (node, life, point) => void (open && found.push({ scenario, node, life, point })), exchange() {} } }, withAftermath(loaded, () => (open = false)))
-  if (found.length <= most) return { crossings: found, of: found.length }
-  const random = Random.seeded(scenario)
-  const places = new Set<number>()
-  while (places.size < most) places.add(random.int(0, found.length - 1))
-  return { crossings: [...places].toSorted((a, b) => a - b).map((place) => found[place]!), of: found.length }
+  return crossingsOf(await prepare(scenario, subject, () => (open = false)), () => open, most)
 }
 
 export async function cut(crossing: Crossing, subject: Subject = { kind: 'reference' }): Promise<CutRun> {
-  const { node, life, point } = crossing
-  const { plan, loaded } = await prepare(crossing.scenario, subject)
-  const trace = createHash('sha256')
-  let struck = false
-  let world: LabStage
-  let broken: unknown
-  const watch = (event: Event) => {
-    note(trace, event)
-    if (event.type === 'node.started' && event.node === node && event['incarnation'] === life) world.killAt(point, node)
-    if (event.type !== 'node.killed' || event.node !== node || event['incarnation'] !== life || event['site'] !== `${point.site}:${point.when}`) return
-    struck = true
-    world.clock.after(RESTART_MS, () => {
-      world.restart(node).catch((error: unknown) => {
-        broken ??= error
-      })
-    })
-  }
-  const result = await run(plan, { untold: true, sinks: [watch], onWorld: (opened) => (world = opened) }, withAftermath(loaded))
-  if (broken !== undefined) throw broken
-  return { crossing, violations: violationsOf(result), struck, trace: trace.digest('base64') }
+  return cutOnce(await prepare(crossing.scenario, subject), crossing, note)
 }
 
 export interface CrowdRun {
@@ -104,46 +52,29 @@ export interface CrowdRun {
 export async function cutCrowd(scenario: string, seed: number, crossings: readonly Crossing[], subject: Subject = { kind: 'reference' }): Promise<CrowdRun> {
   const { plan, loaded } = await prepare(scenario, subject)
   const random = Random.seeded(`${scenario}/${seed}`)
-  const trace = createHash('sha256')
-  let crashes = 0
-  let world: LabStage
-  let broken: unknown
   const armed = new Map<string, string>()
-  const watch = (event: Event) => {
-    note(trace, event)
-    const node = event.node ?? ''
-    if (event.type === 'node.started' && event['incarnation'] <= CROWDED_LIVES) {
+  const { result, struck, trace } = await runWithDeaths(
+    { plan: { ...plan, seed }, loaded },
+    (event) => {
+      if (event['incarnation'] > CROWDED_LIVES) return undefined
       const { point } = random.pick(crossings)
-      const nth = 1 + Math.floor(point.nth / (CROWDED_LIVES * (1 + 3 * random.next())))
-      armed.set(node, `${point.site}:${point.when}`)
-      world.killAt({ ...point, nth }, node)
-    }
-    if (event.type !== 'node.killed' || event['site'] !== armed.get(node)) return
-    crashes++
-    world.clock.after(RESTART_MS, () => {
-      world.restart(node).catch((error: unknown) => {
-        broken ??= error
-      })
-    })
-  }
-  const result = await run({ ...plan, seed }, { untold: true, sinks: [watch], onWorld: (opened) => (world = opened) }, withAftermath(loaded))
-  if (broken !== undefined) throw broken
-  return { scenario, seed, violations: violationsOf(result), crashes, trace: trace.digest('base64') }
+      armed.set(event.node ?? '', `${point.site}:${point.when}`)
+      return { ...point, nth: 1 + Math.floor(point.nth / (CROWDED_LIVES * (1 + 3 * random.next()))) }
+    },
+    (killed) => killed['site'] === armed.get(killed.node ?? ''),
+    note,
+  )
+  return { scenario, seed, violations: violationsOf(result), crashes: struck, trace }
 }
 
-/** What invariants say; what the scenario expects beyond them need not hold under a second fault. */
-function violationsOf({ findings }: Result): string[] {
-  return findings.filter(({ invariant, verdict }) => verdict === 'violated' && !invariant.startsWith('expected: ')).map(({ invariant, violations: [first] }) => `${invariant}: ${first?.why}`)
-}
-
-async function prepare(scenario: string, subject: Subject): Promise<{ plan: Plan; loaded: Loaded }> {
+async function prepare(scenario: string, subject: Subject, over: () => void = () => {}): Promise<Prepared> {
   const plan: Plan = { scenario, mode: 'sim', seed: SEED, subject, toxics: [], invariants: ALWAYS, options: { clicks: 2, amountMinor: 9900, currency: 'USD' }, again: '' }
   const loaded = await load(plan)
-  return { plan, loaded: { ...loaded, invariants: loaded.invariants.filter(({ name }) => name !== BROKEN_BY[scenario]) } }
+  return { plan, loaded: withAftermath({ ...loaded, invariants: loaded.invariants.filter(({ name }) => name !== BROKEN_BY[scenario]) }, over) }
 }
 
 /** When the script is over, peace; then somebody asks about every order of which the last that was said is not final, so that what became of it has been. */
-function withAftermath(loaded: Loaded, over: () => void = () => {}): Loaded {
+function withAftermath(loaded: Loaded, over: () => void): Loaded {
   const scenario = loaded.scenario as PaymentScenario
   return {
     ...loaded,

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { cut, webhookCrossings } from '../../src/lab/webhook-crossings.ts'
-import { plantWebhook } from '../mutants/webhook.ts'
+import { plant } from '../mutants/plant.ts'
 
 const SMALL = fileURLToPath(new URL('two-webhooks.ts', import.meta.url))
 
@@ -15,7 +15,7 @@ it('every crossing of a small story is cut, each crash strikes, and nothing is v
 }, 240_000)
 
 it('an engine that acknowledges an event before it has its deliveries is convicted by some of the same cuts', async () => {
-  const planted = plantWebhook('forgets-at-a-death', [
+  const planted = plant(['webhook', 'policies'], 'forgets-at-a-death', [
     ['webhook/events.ts', "return this.#store.transaction('enqueue', (tx) => this.enqueue(tx, event))", "return this.#store.transaction('enqueue', (tx) => this.enqueue(tx, event)).then(async (taken) => (taken.replayed ? { ...taken, deliveries: 1 } : { ...taken, deliveries: await this.#store.transaction('fan-out', (tx) => fanOut(tx, event.tenant ?? DEFAULT_TENANT, event.type, taken.seq, event.key ?? null, this.#clock.now())) }))"],
     ['webhook/events.ts', 'deliveries: await fanOut(tx, tenant, type, seq, key ?? null, now), replayed: false', 'deliveries: 0, replayed: false'],
   ])

@@ -3,7 +3,8 @@
  * caught while it ran, and what the resource was asked and did. Nothing that an engine says of itself.
  */
 import type { Event } from '../../events.ts'
-import type { Invariant, Violation } from '../../invariant.ts'
+import type { Invariant, Judgement, Violation } from '../../invariant.ts'
+import { judgedAtTheEnd } from '../../invariant.ts'
 import { labJob } from './lab-job.ts'
 import type { Spec } from './spec.ts'
 
@@ -97,29 +98,9 @@ export class Evidence {
   }
 }
 
-/** What a judgement finds: sentences, each with the events that show it, and what was looked at. */
-export interface Judgement {
-  violations: Violation[]
-  looked: string
-  undecided?: string
-}
-
 /** An invariant that looks at the evidence when all is in. */
 export function atTheEnd(name: string, summary: string, judge: (evidence: Evidence) => Judgement): Invariant {
-  return {
-    name,
-    summary,
-    start() {
-      const evidence = new Evidence()
-      return {
-        on(event) {
-          evidence.on(event)
-          return undefined
-        },
-        end: () => (evidence.read ? judge(evidence) : { violations: [], looked: '', undecided: 'the ledger was not read' }),
-      }
-    },
-  }
+  return judgedAtTheEnd(name, summary, { gather: () => new Evidence(), lacks: (evidence) => (evidence.read ? undefined : 'the ledger was not read'), judge })
 }
 
 export const iso = (at: number) => new Date(at).toISOString()
@@ -127,8 +108,4 @@ export const iso = (at: number) => new Date(at).toISOString()
 /** The violations that a trap of that name caught in the store. */
 export function caught({ sprung }: Evidence, trap: string): Violation[] {
   return sprung.filter((each) => each.trap === trap).map(({ seq, why }) => ({ why, witness: [seq] }))
-}
-
-export function plural(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? '' : 's'}`
 }

@@ -15,6 +15,7 @@ import type { Random } from '../../random.ts'
 import type { Pass } from '../policies/ambient.ts'
 import type { Store, Tx } from '../store/store.ts'
 import { Alarms } from './alarms.ts'
+import { nextLink } from './chains.ts'
 import type { EndpointRow, LaneRow, Spec } from './endpoints.ts'
 import { changeState, splitTarget } from './endpoints.ts'
 import type { Events } from './events.ts'
@@ -774,17 +775,10 @@ export class Dispatcher {
     )
   }
 
-  /** The next link of a chain may go, unless one of it is under way. */
   async #promote(tx: Tx, lane: Lane, chain: string): Promise<void> {
-    const [row] = await tx.query<{ id: number }>(
-      `UPDATE delivery SET state = 'pending'
-       WHERE id = (SELECT MIN(id) FROM delivery WHERE lane = :lane AND chain = :chain AND state = 'chained')
-         AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.lane = :lane AND o.chain = :chain AND o.state = 'pending')
-       RETURNING id`,
-      { lane: lane.facts.number, chain },
-    )
-    if (!row) return
-    lane.promoted.push(row.id)
+    const id = await nextLink(tx, lane.facts.number, chain)
+    if (id === undefined) return
+    lane.promoted.push(id)
     this.#hungry.add(lane)
   }
 

@@ -3,7 +3,8 @@
  * had come to rest. Nothing that an engine says of itself.
  */
 import type { Event } from '../../events.ts'
-import type { Invariant, Violation } from '../../invariant.ts'
+import type { Invariant, Judgement } from '../../invariant.ts'
+import { judgedAtTheEnd } from '../../invariant.ts'
 
 export interface Accepted {
   seq: number
@@ -77,30 +78,7 @@ export class Evidence {
   }
 }
 
-export interface Judgement {
-  violations: Violation[]
-  looked: string
-  undecided?: string
-}
-
 /** An invariant that looks at the evidence when all is in. */
 export function atTheEnd(name: string, summary: string, judge: (evidence: Evidence) => Judgement): Invariant {
-  return {
-    name,
-    summary,
-    start() {
-      const evidence = new Evidence()
-      return {
-        on(event) {
-          evidence.on(event)
-          return undefined
-        },
-        end: () => (evidence.counters ? judge(evidence) : { violations: [], looked: '', undecided: 'the store was not read' }),
-      }
-    },
-  }
-}
-
-export function plural(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? '' : 's'}`
+  return judgedAtTheEnd(name, summary, { gather: () => new Evidence(), lacks: (evidence) => (evidence.counters ? undefined : 'the store was not read'), judge })
 }

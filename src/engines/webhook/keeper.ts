@@ -2,6 +2,7 @@
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../events.ts'
 import type { Store, Tx } from '../store/store.ts'
+import { promote } from './chains.ts'
 import type { Events } from './events.ts'
 import { unlessTrouble } from './ownership.ts'
 import type { Replays } from './replay.ts'
@@ -149,16 +150,4 @@ export class Keeper {
     if (gone.length > 0) await tx.query('DELETE FROM event WHERE seq IN (SELECT value FROM json_each(:seqs))', { seqs: JSON.stringify(gone) })
     if (young || looked.length < STEP) this.#eventCursor = 0
   }
-}
-
-/** The next link of a chain may go, unless one of it is under way. Whoever owns the lane is nudged. */
-export async function promote(tx: Tx, lane: number, chain: string): Promise<void> {
-  const [row] = await tx.query<{ id: number }>(
-    `UPDATE delivery SET state = 'pending'
-     WHERE id = (SELECT MIN(id) FROM delivery WHERE lane = :lane AND chain = :chain AND state = 'chained')
-       AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.lane = :lane AND o.chain = :chain AND o.state = 'pending')
-     RETURNING id`,
-    { lane, chain },
-  )
-  if (row) await tx.query('INSERT INTO nudge (lane) VALUES (:lane)', { lane })
 }

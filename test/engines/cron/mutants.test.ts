@@ -6,7 +6,8 @@ import { parseCrontab } from '../../../src/engines/cron/crontab.ts'
 import { dueSlots } from '../../../src/engines/cron/slots.ts'
 import { completeSpec } from '../../../src/engines/cron/spec.ts'
 import { plantCron } from '../../mutants/cron.ts'
-import type { MakeEngine, Plant } from '../../mutants/cron.ts'
+import type { MakeEngine } from '../../mutants/cron.ts'
+import type { Plant } from '../../mutants/plant.ts'
 
 /** Seeds that are tried before a mutant counts as never convicted. */
 const MOST_SEEDS = 60

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { Plan, Subject } from '../../../src/lab/plan.ts'
 import type { Result } from '../../../src/lab/run.ts'
 import { run } from '../../../src/lab/run.ts'
-import type { Plant } from '../../mutants/payment.ts'
-import { plantPayment } from '../../mutants/payment.ts'
+import type { Plant } from '../../mutants/plant.ts'
+import { plant } from '../../mutants/plant.ts'
 
 const play = (scenario: string, subject: Subject): Promise<Result> => {
   const plan: Plan = { scenario, mode: 'sim', seed: 1, subject, toxics: [], invariants: [], options: { clicks: 2, amountMinor: 9900, currency: 'USD' }, again: '' }
@@ -190,7 +190,7 @@ const trials: Trial[] = [
 
 describe.each(trials)('$bug', ({ bug, plants, convicts }) => {
   it(`is convicted by ${Object.keys(convicts).join(', ')}`, async () => {
-    const planted = plantPayment(bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
+    const planted = plant(['payment', 'policies'], bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
     try {
       for (const [scenario, name] of Object.entries(convicts)) {
         const result = await play(scenario, { kind: 'module', file: planted.file })

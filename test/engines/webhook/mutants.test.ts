@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import type { Plan, Subject } from '../../../src/lab/plan.ts'
 import type { Result } from '../../../src/lab/run.ts'
 import { run } from '../../../src/lab/run.ts'
-import type { Plant } from '../../mutants/payment.ts'
-import { plantWebhook } from '../../mutants/webhook.ts'
+import type { Plant } from '../../mutants/plant.ts'
+import { plant } from '../../mutants/plant.ts'
 
 const OUTAGE = fileURLToPath(new URL('../../mutants/scenarios/webhook-outage.ts', import.meta.url))
 
@@ -110,7 +110,7 @@ describe('the reference is cleared', () => {
 
 describe.each(trials)('$bug', ({ bug, plants, convicts }) => {
   it('is convicted', async () => {
-    const planted = plantWebhook(bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
+    const planted = plant(['webhook', 'policies'], bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
     try {
       for (const [scenario, name] of Object.entries(convicts)) {
         const result = await played(scenario, { kind: 'module', file: planted.file })

@@ -1,5 +1,6 @@
 import type { Invariant, Violation } from '../../../invariant.ts'
-import { plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+
 
 /** Judges a scheduler that is not ours: it knows the slots, and the effects as the resource saw them. */
 export const invariant: Invariant = {

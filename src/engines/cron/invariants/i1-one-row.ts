@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('i1-one-row', 'a slot has one row in the ledger, and no two rows stand for the same slot', ({ ticks }) => {
   const rows = new Map<string, number>()

@@ -1,4 +1,5 @@
-import { atTheEnd, iso, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd, iso } from '../evidence.ts'
 
 export const invariant = atTheEnd('i11-not-early', 'nothing takes effect before its slot, but for what a clock was set ahead', ({ applied, aheadMs }) => ({
   violations: applied.flatMap(({ seq, key, at }) => {

@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 /** Of the TTL: as long as it may take until somebody leads again. */
 const FAIL_OVER = 1.2

@@ -1,5 +1,7 @@
-import type { Evidence, Judgement } from '../evidence.ts'
-import { atTheEnd, plural } from '../evidence.ts'
+import type { Judgement } from '../../../invariant.ts'
+import { plural } from '../../../invariant.ts'
+import type { Evidence } from '../evidence.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('i13-one-effect', 'a tick that succeeded took effect once, and none took effect twice or without a row', judge)
 

@@ -1,6 +1,8 @@
+import type { Judgement } from '../../../invariant.ts'
+import { plural } from '../../../invariant.ts'
+import type { Evidence } from '../evidence.ts'
+import { atTheEnd, iso } from '../evidence.ts'
 import { crontabOf } from '../spec.ts'
-import type { Evidence, Judgement } from '../evidence.ts'
-import { atTheEnd, iso, plural } from '../evidence.ts'
 
 /** Slots of one schedule that are enumerated. */
 const ENUMERATED_MAX = 2_000_000

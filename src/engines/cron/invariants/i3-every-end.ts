@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('i3-every-end', 'every tick ends in one state, and one that did not run says why', ({ ticks }) => ({
   violations: ticks.flatMap(({ seq, tick, state, reason }) => {

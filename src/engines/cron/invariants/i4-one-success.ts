@@ -1,4 +1,5 @@
-import { atTheEnd, caught, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd, caught } from '../evidence.ts'
 
 export const invariant = atTheEnd('i4-one-success', 'a tick that has succeeded stays so: it never succeeds twice', (evidence) => ({
   violations: caught(evidence, 'i4'),

@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('i5-one-holder', 'an epoch has one holder, and epochs only grow', ({ reigns }) => {
   const violations = reigns.flatMap(({ seq, epoch, holder }, n) => {

@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('i6-no-stale-write', 'what an old leader writes never stands behind what a newer one wrote', ({ ticks }) => {
   const newest = new Map<string, { epoch: number; seq: number }>()

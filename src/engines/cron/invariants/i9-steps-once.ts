@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('i9-steps-once', 'steps follow each other, and one that was committed is never begun again', ({ checkpoints, asked }) => {
   const committed = new Map<string, { token: number; seq: number }>()

@@ -1,5 +1,6 @@
+import { plural } from '../../../invariant.ts'
 import type { Observed } from '../evidence.ts'
-import { atTheEnd, plural } from '../evidence.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('w1-none-lost', 'what was accepted has arrived, or stands where somebody can see it: held, or dead with a reason', ({ accepted, observed, received }) => {
   const byEvent = new Map<string, Observed[]>()

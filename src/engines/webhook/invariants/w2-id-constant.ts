@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('w2-id-constant', 'an event has the same id and the same number at an endpoint, however often it is sent', ({ received, observed }) => {
   const known = new Map(observed.filter(({ customer }) => customer !== null).map(({ customer, n, event }) => [`${customer}/${event}/${n}`, true]))

@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 /** Attempts of one lane that may be in flight when a node dies, and are not written down. */
 const IN_FLIGHT = 64

@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('w5-signatures-verify', 'every request is signed so that its receiver can tell it from any other', ({ received, skewed, stepped }) => {
   const checked = received.filter(({ signed }) => signed !== 'unchecked')

@@ -1,4 +1,5 @@
-import { atTheEnd, plural } from '../evidence.ts'
+import { plural } from '../../../invariant.ts'
+import { atTheEnd } from '../evidence.ts'
 
 export const invariant = atTheEnd('w7-key-order', 'where order was asked for, what belongs together arrives one after another', ({ observed, received }) => {
   const chainOf = new Map(observed.filter(({ chain, customer }) => chain !== null && customer !== null).map((row) => [`${row.customer}/${row.event}`, row]))

@@ -1,4 +1,4 @@
-/** Payment engines with one planted bug each: copies of src/engines/payment and src/engines/policies with a few words replaced. */
+/** Engines with one planted bug each: copies of rooms of src/engines with a few words replaced. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
@@ -10,11 +10,11 @@ const place = fileURLToPath(new URL('.planted/', import.meta.url))
 /** File below src/engines, what stands there once, and what shall stand there. */
 export type Plant = readonly [file: string, stands: string, planted: string]
 
-/** The module of an engine with a bug; `forget` takes the copy away. */
-export function plantPayment(name: string, plants: readonly Plant[]): { file: string; forget(): void } {
-  const folder = join(place, `payment-${name}-${process.pid}`)
+/** Copies `rooms` with the bug, and answers the file of the first room's engine; `forget` takes the copy away. */
+export function plant(rooms: readonly [string, ...string[]], name: string, plants: readonly Plant[]): { file: string; forget(): void } {
+  const folder = join(place, `${rooms[0]}-${name}-${process.pid}`)
   const texts = new Map<string, string>()
-  for (const room of ['payment', 'policies']) {
+  for (const room of rooms) {
     for (const file of readdirSync(join(engines, room))) if (file.endsWith('.ts')) texts.set(`${room}/${file}`, readFileSync(join(engines, room, file), 'utf8'))
   }
   for (const [file, stands, planted] of plants) {
@@ -22,7 +22,8 @@ export function plantPayment(name: string, plants: readonly Plant[]): { file: st
     if (text.split(stands).length !== 2) throw new Error(`${name}: ${file} has ${text.split(stands).length - 1} times: ${stands}`)
     texts.set(file, text.replace(stands, () => planted))
   }
-  for (const room of ['payment', 'policies']) mkdirSync(join(folder, room), { recursive: true })
-  for (const [file, text] of texts) writeFileSync(join(folder, file), text.replaceAll("from '../../", `from '${src}`).replaceAll(/from '\.\.\/(?!policies\/|payment\/)/g, `from '${engines}`))
-  return { file: join(folder, 'payment/engine.ts'), forget: () => rmSync(folder, { recursive: true, force: true }) }
+  for (const room of rooms) mkdirSync(join(folder, room), { recursive: true })
+  const others = new RegExp(`from '\\.\\./(?!(?:${rooms.join('|')})/)`, 'g')
+  for (const [file, text] of texts) writeFileSync(join(folder, file), text.replaceAll("from '../../", `from '${src}`).replaceAll(others, `from '${engines}`))
+  return { file: join(folder, rooms[0], 'engine.ts'), forget: () => rmSync(folder, { recursive: true, force: true }) }
 }
