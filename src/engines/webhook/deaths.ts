@@ -1,6 +1,7 @@
 /** Deaths of a node in the midst of its work, and what they cost: for the scenarios that place them. */
 import type { CrashPoint } from '../../scenario.ts'
-import type { WebhookStage } from './stage.ts'
+import type { WebhookScenario, WebhookStage } from './stage.ts'
+import { ALWAYS } from './stage.ts'
 
 /** The node that dies. Of two, n1 has the lanes with even numbers, n2 the others. */
 export const VICTIM = 'n1'
@@ -9,6 +10,37 @@ const BEATS_MS = 2500
 /** How long a death may be waited for, ms. */
 const DEATH_WITHIN_MS = 60_000
 const LOOK_EVERY_MS = 250
+
+/** What scenarios of a death among two nodes and two customers have in common. */
+export const DEATH: Omit<WebhookScenario, 'name' | 'summary' | 'drive'> = {
+  engine: 'webhook',
+  nodes: 2,
+  customers: 2,
+  invariants: ALWAYS,
+  toxics: [],
+  failures: [{ component: 'engine', mode: 'crash' }],
+  needsProcess: true,
+}
+/** Events a second that keep coming meanwhile. */
+const PER_SECOND = 20
+
+/** Both customers listen. */
+export async function bothListen(world: WebhookStage): Promise<void> {
+  await world.subscribe('customer-1')
+  await world.subscribe('customer-2')
+}
+
+/** Events keep coming while `deaths` happen; then all must come to rest within `restMs`, and have cost little. Answers the ids that were accepted. `stopped` runs when no more come. */
+export async function underFire(world: WebhookStage, deaths: (costs: Cost[]) => Promise<void>, restMs = 60_000, stopped: () => Promise<void> = async () => {}): Promise<readonly string[]> {
+  const flow = keepSending(world, PER_SECOND)
+  const costs: Cost[] = []
+  await deaths(costs)
+  const ids = await flow.stop()
+  await stopped()
+  world.expect('all comes to rest', await world.settled(restMs), JSON.stringify(await world.counts()))
+  for (const customer of world.customers) expectCheap(world, { ids, customer, costs })
+  return ids
+}
 
 export interface Cost {
   site: string
