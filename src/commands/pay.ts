@@ -4,7 +4,7 @@ import { ResilError } from '../errors.ts'
 import type { Plan, Subject } from '../lab/plan.ts'
 import type { ExitCode } from './failure.ts'
 import { amount, integer } from './flags.ts'
-import { oneStory, readToxics, RunCommand, shellWord, storyFlags } from './run-command.ts'
+import { oneStory, onTop, readToxics, RunCommand, shellWord, storyFlags } from './run-command.ts'
 
 /** Scenarios that are stories; the others are acceptance ids, for --scenario. */
 const STORIES = Object.keys(catalog.scenarios.payment).filter((name) => !/^[a-z]\d/.test(name))
@@ -88,8 +88,7 @@ export default class Pay extends RunCommand<typeof Pay> {
     if (flags.sim) words.push('--sim')
     if (flags.clicks !== 2) words.push(`--clicks ${flags.clicks}`)
     if (flags.amount !== 9900) words.push(`--amount ${(flags.amount / 100).toFixed(2)}`)
-    for (const toxic of flags.toxic ?? []) words.push(`--toxic ${shellWord(toxic)}`)
-    for (const invariant of flags.invariant ?? []) words.push(`--invariant ${shellWord(invariant)}`)
+    words.push(...onTop(flags))
     if (subject.kind !== 'reference') words.push(`--subject ${shellWord(flags.subject!)}`)
     if (flags.config !== undefined) words.push(`--config ${shellWord(flags.config)}`)
     return words.join(' ')

@@ -2,7 +2,7 @@
 import type { Command } from '@oclif/core'
 import { Flags } from '@oclif/core'
 import { ResilError } from '../errors.ts'
-import type { Plan } from '../lab/plan.ts'
+import type { Mode, Plan } from '../lab/plan.ts'
 import type { ToxicSpec } from '../scenario.ts'
 import { BaseCommand } from './base.ts'
 import type { ExitCode } from './failure.ts'
@@ -45,6 +45,18 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
 export function oneStory(named: readonly string[]): string | undefined {
   if (named.length > 1) throw new ResilError('TWO_STORIES', `one run tells one story, not ${named.join(' and ')}`, 'give one of them')
   return named[0]
+}
+
+/** Whether a story is told in virtual time: asked for, or because it takes hours. Throws NO_FILE_IN_SIM. */
+export function modeOf(scenario: string, { sim, db }: { sim?: boolean; db?: string | undefined }, takesHours: boolean | undefined): Mode {
+  const mode = sim || takesHours ? 'sim' : 'wire'
+  if (db !== undefined && mode === 'sim') throw new ResilError('NO_FILE_IN_SIM', `--db is for processes, and ${sim ? '--sim has none' : `${scenario} runs in virtual time`}`, 'leave --db out')
+  return mode
+}
+
+/** The words of a command line for what is on top of a story. */
+export function onTop({ toxic = [], invariant = [] }: { toxic?: readonly string[] | undefined; invariant?: readonly string[] | undefined }): string[] {
+  return [...toxic.map((spec) => `--toxic ${shellWord(spec)}`), ...invariant.map((name) => `--invariant ${shellWord(name)}`)]
 }
 
 /** Throws BAD_TOXIC. */

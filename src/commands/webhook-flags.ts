@@ -1,12 +1,16 @@
 /** What the webhook engine's commands have in common. */
+import { readFileSync } from 'node:fs'
 import { Flags } from '@oclif/core'
+import { ResilError } from '../errors.ts'
 import type { Endpoint, Spec } from '../engines/webhook/endpoints.ts'
 import { readMasterKeys } from '../engines/webhook/vault.ts'
 import { keyFileOf, openKeyFile } from '../lab/key-file.ts'
+import type { Voice } from '../lab/standing.ts'
 import { openWebhooks } from '../lab/webhook-alone.ts'
 import type { OpenedWebhooks, WebhookPlace } from '../lab/webhook-alone.ts'
 import { Random } from '../random.ts'
 import { visible } from '../visible.ts'
+import type { ExitCode } from './failure.ts'
 
 export const webhookFlags = {
   'db': Flags.string({ summary: 'database file; the key of its secrets is RESIL_MASTER_KEY, or in FILE.key', default: 'webhooks.db', helpValue: 'FILE' }),
@@ -63,4 +67,28 @@ export function endpointLines(endpoint: Endpoint): string[] {
     `  health     ${endpoint.failures === 0 ? 'no failure since the last success' : `${endpoint.failures} failures in a row, since ${stamp(endpoint.failing_since)}`}; last success ${stamp(endpoint.succeeded_at)}`,
     `  how        order ${spec.ordering}, ${spec.perSecond === 0 ? 'no rate limit' : `${spec.perSecond} a second`}, concurrency ${endpoint.places || '-'}${spec.places === undefined ? '' : ` of ${spec.places}`}, deadline ${spec.deadlineMs === undefined ? "the engine's" : `${spec.deadlineMs} ms`}${spec.description === '' ? '' : `; ${visible(spec.description)}`}`,
   ]
+}
+
+/** A file's text; '-' is standard input. Throws CANNOT_READ. */
+export function readText(file: string, hint: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (error) {
+    throw new ResilError('CANNOT_READ', `${visible(file)} cannot be read: ${visible(error instanceof Error ? error.message : String(error))}`, hint)
+  }
+}
+
+/** Without what was not given. */
+export function given<T extends object>(all: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}
+
+/** What enable, disable and pause do. Throws NO_SUCH_ENDPOINT. */
+export function setEndpointState(flags: Given & { by: string; why: string }, version: string, id: string, state: 'enabled' | 'disabled' | 'paused', voice: Voice): Promise<ExitCode> {
+  return withWebhooks(flags, version, async ({ engine }): Promise<ExitCode> => {
+    const endpoint = await engine.endpoints.setState(id, state, { who: flags.by, why: flags.why })
+    voice.answer(`${endpoint.id} is ${state}; ${endpoint.waiting} waiting`)
+    voice.emit({ ok: true, ...endpointFacts(endpoint) })
+    return 0
+  })
 }

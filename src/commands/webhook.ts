@@ -1,9 +1,8 @@
 import { Flags } from '@oclif/core'
 import * as catalog from '../catalog.ts'
-import { ResilError } from '../errors.ts'
-import type { Mode, Plan } from '../lab/plan.ts'
+import type { Plan } from '../lab/plan.ts'
 import type { ExitCode } from './failure.ts'
-import { oneStory, readToxics, RunCommand, shellWord, storyFlags } from './run-command.ts'
+import { modeOf, oneStory, onTop, readToxics, RunCommand, shellWord, storyFlags } from './run-command.ts'
 
 /** Files of scenarios; one that has no acceptance id is a story under its own name. */
 const NAMED = Object.keys(catalog.scenarios.webhook).filter((name) => !name.startsWith('w-'))
@@ -37,8 +36,7 @@ export default class Webhook extends RunCommand<typeof Webhook> {
     const stories = Object.entries(STORIES).filter(([name]) => flags[name] === true)
     const scenario = oneStory([...stories.map(([, story]) => story.scenario), ...(flags.scenario === undefined ? [] : [flags.scenario])]) ?? FIRST
     const { takesHours } = await loadScenario(scenario, 'webhook')
-    const mode: Mode = flags.sim || takesHours ? 'sim' : 'wire'
-    if (flags.db !== undefined && mode === 'sim') throw new ResilError('NO_FILE_IN_SIM', `--db is for processes, and ${flags.sim ? '--sim has none' : `${scenario} runs in virtual time`}`, 'leave --db out')
+    const mode = modeOf(scenario, flags, takesHours)
     const seed = flags.seed ?? anySeed()
     return {
       scenario,
@@ -57,8 +55,7 @@ export default class Webhook extends RunCommand<typeof Webhook> {
     const { flags } = this
     const words = ['resil webhook', ...(story !== undefined ? [`--${story}`] : scenario === FIRST ? [] : [`--scenario ${shellWord(scenario)}`]), `--seed ${seed}`]
     if (flags.sim) words.push('--sim')
-    for (const toxic of flags.toxic ?? []) words.push(`--toxic ${shellWord(toxic)}`)
-    for (const invariant of flags.invariant ?? []) words.push(`--invariant ${shellWord(invariant)}`)
+    words.push(...onTop(flags))
     return words.join(' ')
   }
 }

@@ -1,9 +1,9 @@
 import { Flags } from '@oclif/core'
 import { ResilError } from '../../errors.ts'
-import type { Mode, Plan } from '../../lab/plan.ts'
+import type { Plan } from '../../lab/plan.ts'
 import type { ExitCode } from '../failure.ts'
 import { integer } from '../flags.ts'
-import { oneStory, readToxics, RunCommand, shellWord, storyFlags } from '../run-command.ts'
+import { modeOf, oneStory, onTop, readToxics, RunCommand, shellWord, storyFlags } from '../run-command.ts'
 
 /** Stories by their flag, and the scenario that tells each. */
 const STORIES = {
@@ -40,8 +40,7 @@ export default class CronElect extends RunCommand<typeof CronElect> {
     const scenario = oneStory([...stories.map(([, story]) => story.scenario as string), ...(flags.scenario === undefined ? [] : [flags.scenario])]) ?? 'elect'
     const { takesHours, ...chosen } = await loadScenario(scenario, 'cron')
     if ('needsSubject' in chosen && chosen.needsSubject) throw new ResilError('NEEDS_SUBJECT', `${scenario} judges a scheduler of your own`, `run it as: resil prove cron --scenario ${scenario} -- COMMAND`)
-    const mode: Mode = flags.sim || takesHours ? 'sim' : 'wire'
-    if (flags.db !== undefined && mode === 'sim') throw new ResilError('NO_FILE_IN_SIM', `--db is for processes, and ${flags.sim ? '--sim has none' : `${scenario} runs in virtual time`}`, 'leave --db out')
+    const mode = modeOf(scenario, flags, takesHours)
     const seed = flags.seed ?? anySeed()
     return {
       scenario,
@@ -64,8 +63,7 @@ export default class CronElect extends RunCommand<typeof CronElect> {
     if (flags.nodes !== undefined) words.push(`--nodes ${flags.nodes}`)
     if (flags.mode === 'none') words.push('--mode none')
     if (flags.sim) words.push('--sim')
-    for (const toxic of flags.toxic ?? []) words.push(`--toxic ${shellWord(toxic)}`)
-    for (const invariant of flags.invariant ?? []) words.push(`--invariant ${shellWord(invariant)}`)
+    words.push(...onTop(flags))
     return words.join(' ')
   }
 }

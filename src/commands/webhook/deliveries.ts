@@ -6,7 +6,7 @@ import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
 import { integer, moment } from '../flags.ts'
 import { table } from '../text.ts'
-import { localFlags, stamp, withWebhooks } from '../webhook-flags.ts'
+import { given, localFlags, stamp, withWebhooks } from '../webhook-flags.ts'
 
 const STATES = ['pending', 'chained', 'delivered', 'dead', 'cancelled']
 
@@ -25,7 +25,7 @@ export default class WebhookDeliveries extends BaseCommand<typeof WebhookDeliver
 
   protected async work(): Promise<ExitCode> {
     const { endpoint, state, type, since, limit, cursor } = this.flags
-    const filter = Object.fromEntries(Object.entries({ endpoint, state: state as DeliveryState | undefined, type, since, limit, cursor }).filter(([, value]) => value !== undefined))
+    const filter = given({ endpoint, state: state as DeliveryState | undefined, type, since, limit, cursor })
     return withWebhooks(this.flags, this.config.version, async ({ store, clock }): Promise<ExitCode> => {
       const { deliveries, next } = await new Book({ store, clock }).deliveries(filter)
       for (const delivery of deliveries) this.emit(delivery)

@@ -1,12 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { Args, Flags } from '@oclif/core'
-import { ResilError } from '../../errors.ts'
 import { Reconciler } from '../../engines/webhook/reconcile.ts'
 import { visible } from '../../visible.ts'
 import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
 import { integer, moment } from '../flags.ts'
-import { localFlags, withWebhooks } from '../webhook-flags.ts'
+import { given, localFlags, readText, withWebhooks } from '../webhook-flags.ts'
 
 export default class WebhookReconcile extends BaseCommand<typeof WebhookReconcile> {
   static override summary = 'lay what a receiver has beside what it was sent, and send again what it lacks'
@@ -27,7 +25,7 @@ export default class WebhookReconcile extends BaseCommand<typeof WebhookReconcil
   protected async work(): Promise<ExitCode> {
     const { since, until, from, to, redeliver, by } = this.flags
     const ids = idsOf(this.flags['ids-from'])
-    const window = Object.fromEntries(Object.entries({ since, until, from, to }).filter(([, value]) => value !== undefined))
+    const window = given({ since, until, from, to })
     return withWebhooks(this.flags, this.config.version, async ({ engine, store }): Promise<ExitCode> => {
       const found = await new Reconciler({ store, replays: engine.replays }).compare(this.args.endpoint, { ids, redeliver, who: by, ...window })
       for (const id of found.missing) this.say(`missing      ${id}`)
@@ -42,9 +40,5 @@ export default class WebhookReconcile extends BaseCommand<typeof WebhookReconcil
 }
 
 function idsOf(file: string): string[] {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '')
-  } catch (error) {
-    throw new ResilError('CANNOT_READ', `${visible(file)} cannot be read: ${visible(error instanceof Error ? error.message : String(error))}`, 'give a file with one id a line, or - for standard input')
-  }
+  return readText(file, 'give a file with one id a line, or - for standard input').split('\n').map((line) => line.trim()).filter((line) => line !== '')
 }

@@ -7,7 +7,7 @@ import { visible } from '../../visible.ts'
 import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
 import { moment } from '../flags.ts'
-import { localFlags, placeOf } from '../webhook-flags.ts'
+import { given, localFlags, placeOf } from '../webhook-flags.ts'
 
 export default class WebhookReplay extends BaseCommand<typeof WebhookReplay> {
   static override summary = 'send again what is dead, or has arrived before: a job in the database'
@@ -49,7 +49,7 @@ export default class WebhookReplay extends BaseCommand<typeof WebhookReplay> {
         this.emit({ ok: matched > 0, matched, dryRun: true })
         return matched > 0 ? 0 : 3
       }
-      const asked = await engine.replays.ask({ filter, perSecond, newestFirst: order === 'newest', who: by, ...(job === undefined ? {} : { id: job }) })
+      const asked = await engine.replays.ask({ filter, perSecond, newestFirst: order === 'newest', who: by, ...given({ id: job }) })
       if (asked.matched === 0) {
         this.answer('nothing matched')
         this.emit({ ok: false, ...facts(asked) })
@@ -89,7 +89,7 @@ export default class WebhookReplay extends BaseCommand<typeof WebhookReplay> {
     if (!dlq && endpoint === undefined && type === undefined && since === undefined && until === undefined && id === undefined) {
       throw new ResilError('BAD_FLAG', 'this would send everything again that ever arrived', 'say --dlq for what is dead, or which: --endpoint, --type, --since, --id')
     }
-    return { dlq, ...Object.fromEntries(Object.entries({ tenant, endpoint, type, since, until, reason, ids: id }).filter(([, value]) => value !== undefined)) }
+    return { dlq, ...given({ tenant, endpoint, type, since, until, reason, ids: id }) }
   }
 }
 

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { Args, Flags } from '@oclif/core'
 import { ResilError } from '../../errors.ts'
 import { refuseOwnFamily } from '../../engines/webhook/events.ts'
 import { visible } from '../../visible.ts'
 import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
-import { localFlags, withWebhooks } from '../webhook-flags.ts'
+import { given, localFlags, readText, withWebhooks } from '../webhook-flags.ts'
 
 export default class WebhookSend extends BaseCommand<typeof WebhookSend> {
   static override summary = 'an event, for every endpoint that is told of its type'
@@ -30,7 +29,7 @@ export default class WebhookSend extends BaseCommand<typeof WebhookSend> {
     refuseOwnFamily(type)
     const content = this.flags.body === undefined ? { data: jsonOf(read(this.flags.data)) } : { body: read(this.flags.body) }
     return withWebhooks(this.flags, this.config.version, async ({ engine }): Promise<ExitCode> => {
-      const taken = await engine.events.take({ type, ...content, ...(tenant === undefined ? {} : { tenant }), ...(key === undefined ? {} : { key }), ...(idempotencyKey === undefined ? {} : { idempotencyKey }) })
+      const taken = await engine.events.take({ type, ...content, ...given({ tenant, key, idempotencyKey }) })
       this.answer(`${taken.id}  ${visible(type)}  for ${taken.deliveries} ${taken.deliveries === 1 ? 'endpoint' : 'endpoints'}${taken.replayed ? ', as before' : ''}`)
       this.emit({ ok: true, ...taken })
       return 0
@@ -38,15 +37,7 @@ export default class WebhookSend extends BaseCommand<typeof WebhookSend> {
   }
 }
 
-function read(text: string): string {
-  if (!text.startsWith('@')) return text
-  const file = text.slice(1)
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch (error) {
-    throw new ResilError('CANNOT_READ', `${visible(file)} cannot be read: ${visible(error instanceof Error ? error.message : String(error))}`, 'give the text itself, or a file that is there')
-  }
-}
+const read = (text: string) => (text.startsWith('@') ? readText(text.slice(1), 'give the text itself, or a file that is there') : text)
 
 function jsonOf(text: string): unknown {
   try {

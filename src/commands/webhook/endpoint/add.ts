@@ -5,7 +5,7 @@ import type { Demand } from '../../../engines/webhook/meaning.ts'
 import { BaseCommand } from '../../base.ts'
 import type { ExitCode } from '../../failure.ts'
 import { duration, integer } from '../../flags.ts'
-import { endpointFacts, endpointLines, localFlags, withWebhooks } from '../../webhook-flags.ts'
+import { endpointFacts, endpointLines, given as onlyGiven, localFlags, withWebhooks } from '../../webhook-flags.ts'
 
 export default class WebhookEndpointAdd extends BaseCommand<typeof WebhookEndpointAdd> {
   static override summary = 'a new endpoint; its secret is shown once, here'
@@ -41,15 +41,8 @@ export default class WebhookEndpointAdd extends BaseCommand<typeof WebhookEndpoi
       signature: this.flags.signature as 'v1' | 'v1a',
       demand,
       headers: headersOf(header ?? []),
-      ...(type === undefined ? {} : { patterns: type }),
-      ...(tenant === undefined ? {} : { tenant }),
-      ...(description === undefined ? {} : { description }),
-      ...(rate === undefined ? {} : { perSecond: rate }),
-      ...(concurrency === undefined ? {} : { places: concurrency }),
-      ...(deadline === undefined ? {} : { deadlineMs: deadline }),
-      ...(weight === undefined ? {} : { weight }),
+      ...onlyGiven({ patterns: type, tenant, description, perSecond: rate, places: concurrency, deadlineMs: deadline, weight, ackMs: ack }),
       ...(this.flags['stripe-signature'] ? { stripeSignature: true } : {}),
-      ...(ack === undefined ? {} : { ackMs: ack }),
     }
     return withWebhooks(this.flags, this.config.version, async ({ engine }): Promise<ExitCode> => {
       const { endpoint, secret } = await engine.endpoints.add(given)

@@ -2,7 +2,7 @@ import { Args } from '@oclif/core'
 import { BaseCommand } from '../../base.ts'
 import type { ExitCode } from '../../failure.ts'
 import { deedFlags } from '../../flags.ts'
-import { endpointFacts, localFlags, withWebhooks } from '../../webhook-flags.ts'
+import { localFlags, setEndpointState } from '../../webhook-flags.ts'
 
 export default class WebhookEndpointEnable extends BaseCommand<typeof WebhookEndpointEnable> {
   static override summary = 'enable an endpoint: what was held goes, and its failures are forgotten'
@@ -11,11 +11,6 @@ export default class WebhookEndpointEnable extends BaseCommand<typeof WebhookEnd
   static override flags = { ...localFlags, ...deedFlags }
 
   protected async work(): Promise<ExitCode> {
-    return withWebhooks(this.flags, this.config.version, async ({ engine }): Promise<ExitCode> => {
-      const endpoint = await engine.endpoints.setState(this.args.endpoint, 'enabled', { who: this.flags.by, why: this.flags.why })
-      this.answer(`${endpoint.id} is enabled; ${endpoint.waiting} waiting`)
-      this.emit({ ok: true, ...endpointFacts(endpoint) })
-      return 0
-    })
+    return setEndpointState(this.flags, this.config.version, this.args.endpoint, 'enabled', this.voice)
   }
 }

@@ -2,7 +2,7 @@ import { Args } from '@oclif/core'
 import { BaseCommand } from '../../base.ts'
 import type { ExitCode } from '../../failure.ts'
 import { deedFlags } from '../../flags.ts'
-import { endpointFacts, localFlags, withWebhooks } from '../../webhook-flags.ts'
+import { localFlags, setEndpointState } from '../../webhook-flags.ts'
 
 export default class WebhookEndpointPause extends BaseCommand<typeof WebhookEndpointPause> {
   static override summary = 'pause an endpoint: nothing is sent to it for a while; what comes for it is held'
@@ -11,11 +11,6 @@ export default class WebhookEndpointPause extends BaseCommand<typeof WebhookEndp
   static override flags = { ...localFlags, ...deedFlags }
 
   protected async work(): Promise<ExitCode> {
-    return withWebhooks(this.flags, this.config.version, async ({ engine }): Promise<ExitCode> => {
-      const endpoint = await engine.endpoints.setState(this.args.endpoint, 'paused', { who: this.flags.by, why: this.flags.why })
-      this.answer(`${endpoint.id} is paused; ${endpoint.waiting} waiting`)
-      this.emit({ ok: true, ...endpointFacts(endpoint) })
-      return 0
-    })
+    return setEndpointState(this.flags, this.config.version, this.args.endpoint, 'paused', this.voice)
   }
 }
