@@ -114,7 +114,7 @@ describe('a journal and its replay', () => {
 
 describe('proxy start and those who drive it', () => {
   test('stands, is driven, tells what it did, and ends with 0', { timeout: 60_000 }, async () => {
-    const running = start('bin/run.js', ['proxy', 'start', '--listen', '0', '--upstream', upstream, '--toxic', 'latency=1ms', '--port', '0', '--seed', '7'])
+    const running = start('bin/run.js', ['proxy', 'start', '--listen', '0', '--upstream', upstream, '--toxic', 'latency=1ms', '--port', '0', '--seed', '7'], {}, { longestMs: 50_000 }) // it stands while a dozen other commands begin and end
     await running.said(/^control .*\nproxy .*\n/m)
     const [, url] = /control +(http:\S+) +seed 7/.exec(running.stdout)!
     const [, address] = /^proxy +(127\.0\.0\.1:\d+) +to /m.exec(running.stdout)!
