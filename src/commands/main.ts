@@ -33,10 +33,18 @@ export async function main(argv: readonly string[], from: string): Promise<ExitC
     const config = await Config.load(from)
     commands = config.commandIDs.map((id) => id.replaceAll(':', ' '))
     const words = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv]
-    return ((await run(words, config)) as ExitCode | undefined) ?? 0
+    return await afterAllIsSaid(((await run(words, config)) as ExitCode | undefined) ?? 0)
   } catch (error) {
-    return fail(error)
+    return afterAllIsSaid(fail(error))
   }
+}
+
+/** A pipe holds 64 KiB; what a slow reader has not taken yet would be lost when the process is ended. One that left takes nothing more, and is not waited for. */
+async function afterAllIsSaid(code: ExitCode): Promise<ExitCode> {
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.writableLength > 0 && !stream.destroyed) await new Promise<void>((resolve) => stream.write('', () => resolve()))
+  }
+  return code
 }
 
 /** Whether --json stands among the flags: they may have been too wrong to be parsed. */

@@ -1,6 +1,7 @@
+import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { invariants, mocks, scenarios, toxics } from '../../src/catalog.ts'
-import { resil } from './cli.ts'
+import { resil, root } from './cli.ts'
 
 const scenarioFiles = Object.values(scenarios).flatMap((ofEngine) => Object.values(ofEngine))
 
@@ -33,6 +34,12 @@ describe('resil list', () => {
     expect(lines.filter(({ kind }) => kind === 'scenario')).toHaveLength(scenarioFiles.length)
   })
 })
+
+it('a reader that takes its time gets all of it, though a pipe holds less', () => {
+  const { stdout } = spawnSync('sh', ['-c', `"${process.execPath}" bin/run.js list --json | { sleep 1; cat; }`], { cwd: root, encoding: 'utf8', timeout: 20_000 })
+  expect(stdout.length).toBeGreaterThan(65_536)
+  expect(JSON.parse(stdout.trimEnd().split('\n').at(-1)!)).toMatchObject({ ok: true })
+}, 30_000)
 
 describe('resil list failures', () => {
   it('has a cell for each component and each kind of failure', () => {
