@@ -43,8 +43,8 @@ test('keys select a customer, take it down and up, hold its endpoint and replay 
   await press('\u001b[D', /› customer-1/)
   await press('k', /k: take it down or up/)
   await terminal.shows(/customer-1 +PARKED/)
-  await press('k', /k: take it/)
-  await press('r', /r: replay the dead/)
+  // Two keys in one piece, as a hand does while the picture is drawn.
+  await press('kr', /r: replay the dead/)
   await press('q', /again: +resil webhook --seed 7 --sim/)
   await terminal.ended
   const does = recorded().filter(({ type }) => type === 'key.pressed').map((event) => event.does)

@@ -2,7 +2,7 @@
  * The live screen: an alternate screen of the terminal on which the view is drawn while the run goes on. The only door to Ink;
  * loaded only on a terminal. It never writes to the run: keys are given by the host, and what they do is the host's.
  */
-import { Box, render, useApp, useInput } from 'ink'
+import { Box, type Key, render, useApp, useInput } from 'ink'
 import { useEffect, useReducer, useRef, useState } from 'react'
 import type { Cancel, Clock } from '../../../clock.ts'
 import type { Sink } from '../../../events.ts'
@@ -55,6 +55,8 @@ const FRAMES_PER_SECOND = 15
 const IDLE_MS = 250
 /** How long a notice stays, ms. */
 const NOTICE_MS = 4000
+/** More characters than that in one piece were pasted, and are not keys. */
+const MOST_KEYS_AT_ONCE = 16
 
 const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l'
 const LEAVE = '\u001b[?25h\u001b[?1049l'
@@ -197,7 +199,7 @@ export function App({ host, feed, size, leave }: AppProps) {
     }
   }
 
-  useInput((input, key) => {
+  const pressed = (input: string, key: Key) => {
     if (key.ctrl && input === 'c') return go('interrupted')
     setTouched(true)
     if (helping.current && input !== 'q') return showHelp(false)
@@ -215,6 +217,11 @@ export function App({ host, feed, size, leave }: AppProps) {
     if (key.downArrow || key.rightArrow) return step(1)
     if (key.pageUp) return step(-10)
     if (key.pageDown) return step(10)
+  }
+  useInput((input, key) => {
+    // Keys that were pressed one after another while a picture was drawn arrive as one text.
+    const together = input === '' ? [''] : [...input]
+    if (together.length <= MOST_KEYS_AT_ONCE) for (const one of together) pressed(one, key)
   })
 
   return (
