@@ -2,7 +2,7 @@
  * How many calls a service can take at once, found from how it answers: enough to keep it busy, and not so many that they queue there.
  *
  *   all is well                                                                        twice what is usually in flight, by Little's law
- *   callers are turned away, and the service answers as promptly as it lately did      more
+ *   callers are turned away, and the service answers as promptly as it lately did      more; fast, until a queue has first been seen
  *   its promptest answers have become later: calls queue there before they are begun   fewer
  *
  * A queue inside a service cannot be seen, but its promptest answers wait in it like all others: their distance from the least that it lately was is how
@@ -50,15 +50,23 @@ const KEPT_A_SECOND = 0.8
 const RISE_A_SECOND = 1.002
 /** Seconds until it is known: at first only the prompt calls have ended. */
 const LEARNT_S = 10
-/** How the limit moves in one stretch: by this part up at most, to this part down at most, and back to the usual. */
-const MORE_AT_MOST = 0.15
+/**
+ * How the limit moves in one stretch: by this part up, and until a queue has first been seen by as much again for each stretch of the climb, never by more
+ * than the second; to this part down at most; and back to the usual.
+ */
+const MORE = 0.15
+const MORE_AT_MOST = 0.3
 const FEWER_AT_MOST = 0.3
 const CALMING = 0.97
+/** Of what is tolerated; from here on there is a queue. */
+const QUEUE_SEEN = 0.25
 
 export class Capacity {
   readonly #clock: Clock
   readonly #options: CapacityOptions
   #limit: number | undefined
+  /** Stretches in a row in which somebody was turned away and no queue was seen, since there were places for all; undefined once one was. */
+  #climbed: number | undefined = 0
   // The present stretch.
   #begunAt: number
   #arrived = 0
@@ -143,13 +151,16 @@ export class Capacity {
   #next(limit: number, least: number, usual: number, now: number, seconds: number): number {
     const { toleratedMs } = this.#options
     const { queuedMs, beside } = this.#queue(now)
+    if (this.#turnedAway === 0) this.#climbed = 0
+    else if (queuedMs > QUEUE_SEEN * toleratedMs) this.#climbed = undefined
+    else if (this.#climbed !== undefined) this.#climbed++
     if (queuedMs > toleratedMs) {
       // By Little's law, so many of those that were in flight beside it were in the queue.
       const fits = (beside ?? limit) - ((queuedMs - toleratedMs / 2) / 1000) * (this.#ended / seconds)
       return Math.max(FEWER_AT_MOST * limit, Math.min(limit, fits))
     }
     const kept = Math.max(limit, least)
-    if (this.#turnedAway > 0) return kept * (1 + MORE_AT_MOST * Math.max(0, 1 - (2 * queuedMs) / toleratedMs))
+    if (this.#turnedAway > 0) return kept * (1 + Math.min(MORE_AT_MOST, MORE * (this.#climbed ?? 1)) * Math.max(0, 1 - (2 * queuedMs) / toleratedMs))
     return kept > usual ? Math.max(usual, kept * CALMING ** seconds) : kept
   }
 

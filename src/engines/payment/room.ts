@@ -2,7 +2,8 @@
  * The places before one service. How many there are is given, or found from how it answers.
  *
  * Where it is found, a call that was given up keeps its place as long again as it was waited for: the service works on it still, and does not know that
- * nobody waits. So what is in flight here is about what is in flight there, and one more caller is not one more than it can take.
+ * nobody waits. So what is in flight here is about what is in flight there, and one more caller is not one more than it can take. And once it has been full
+ * for a while, whoever came last goes in first: the places are never empty, and those who are let in have their whole time before them.
  */
 import type { Ambient, Pass, Result } from '../policies/ambient.ts'
 import type { Priority } from '../policies/bulkhead.ts'
@@ -41,7 +42,7 @@ export class Room {
   constructor(ambient: Ambient, { name, limit, queue, waitMs }: RoomOptions) {
     this.#ambient = ambient
     this.#capacity = typeof limit === 'number' ? undefined : new Capacity(ambient.clock, limit)
-    this.#bulkhead = new Bulkhead(ambient, { name, limit: this.#capacity?.limitAt ?? (limit as number), queue })
+    this.#bulkhead = new Bulkhead(ambient, { name, limit: this.#capacity?.limitAt ?? (limit as number), queue, ...(this.#capacity ? { newestFirst: () => this.#standing(ambient.clock.monotonic()) } : {}) })
     this.#waitMs = waitMs
   }
 
@@ -75,13 +76,18 @@ export class Room {
         this.#capacity?.turnedAway()
         this.#fullSince ??= now
       }
-      const longestMs = now - (this.#fullSince ?? now) < STANDING_MS ? Number.POSITIVE_INFINITY : this.#waitMs
+      const longestMs = this.#standing(now) ? this.#waitMs : Number.POSITIVE_INFINITY
       const waited = await this.#bulkhead.wait(now + Math.min(longestMs, Math.max(0, waitMs)), priority, gone, now)
       if (typeof waited === 'string') return undefined
       place = waited
     }
     this.#capacity?.entered()
     return this.#placed(place, this.#bulkhead.inFlight)
+  }
+
+  /** Whether it has been full for longer than a burst. */
+  #standing(now: number): boolean {
+    return this.#fullSince !== undefined && now - this.#fullSince >= STANDING_MS
   }
 
   #placed(place: Pass, beside: number): Place {

@@ -150,7 +150,7 @@ export const DEFAULTS: PaymentSettings = {
   guarded: true,
   // A partial failure is the bulkhead's: the breaker is for a bank that is as good as gone (90 %), which is when it helps and does not starve.
   breaker: { windowMs: 10_000, minimumCalls: 20, failureRate: 0.9, slowMs: 4000, slowRate: 1, openMs: 5000, probes: 5, rampMs: 3000 },
-  bulkhead: { floor: 16, ceiling: 500, profile: [], queue: 200, waitMs: 100 },
+  bulkhead: { floor: 16, ceiling: 500, profile: [], queue: 200, waitMs: 500 },
   breakerScope: 'endpoint',
   bankEventSecret: '',
 }

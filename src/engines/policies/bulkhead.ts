@@ -34,6 +34,11 @@ export interface BulkheadOptions {
   limit?: number | Profile | FoundLimit
   /** So many may wait, 0 to 100,000. Default 10: arrivals come in bursts, and without it one in a hundred would be turned away when all is well. */
   queue?: number
+  /**
+   * Asked when a place frees: whether, of equals, the one that came last is let in. While more come than fit, whoever waited longest has the least time left
+   * to be served in, and the newest have all of it. Default: never. Source: Maurer, "Fail at Scale" (2015), adaptive LIFO.
+   */
+  newestFirst?: () => boolean
 }
 
 export type BulkheadRejection = 'full' | 'shed' | 'expired' | 'aborted'
@@ -51,6 +56,30 @@ interface Waiting {
   cancel: Cancel | undefined
   signal: AbortSignal | undefined
   onAbort: (() => void) | undefined
+  before: Waiting | undefined
+  after: Waiting | undefined
+}
+
+/** Those who wait, in the order of arrival. Whoever leaves, from wherever, gives up his room at once. */
+class Line {
+  first: Waiting | undefined
+  last: Waiting | undefined
+
+  push(waiting: Waiting): void {
+    waiting.before = this.last
+    if (this.last) this.last.after = waiting
+    else this.first = waiting
+    this.last = waiting
+  }
+
+  /** Somebody who is in it. */
+  delete(waiting: Waiting): void {
+    const { before, after } = waiting
+    if (before) before.after = after
+    else this.first = after
+    if (after) after.before = before
+    else this.last = before
+  }
 }
 
 export class Bulkhead {
@@ -61,15 +90,15 @@ export class Bulkhead {
   readonly #queue: number
   /** Whether the limit may change, so that callers are counted. */
   readonly #changes: boolean
-  /** A Set keeps the order of arrival, and gives up whoever leaves from its middle at once. */
-  readonly #waiting: Record<Priority, Set<Waiting>> = { high: new Set(), normal: new Set(), low: new Set() }
+  readonly #newestFirst: (() => boolean) | undefined
+  readonly #waiting: Record<Priority, Line> = { high: new Line(), normal: new Line(), low: new Line() }
   readonly name: string
   #limit: number
   #lookedAt: number
   #inFlight = 0
   #queued = 0
 
-  constructor(ambient: Ambient, { name = 'bulkhead', limit = {}, queue = 10 }: BulkheadOptions = {}) {
+  constructor(ambient: Ambient, { name = 'bulkhead', limit = {}, queue = 10, newestFirst }: BulkheadOptions = {}) {
     this.#ambient = ambient
     this.name = name
     const found = typeof limit === 'object' ? limit : undefined
@@ -79,6 +108,7 @@ export class Bulkhead {
     checkRange('floor', this.#floor, 0, 1e6)
     checkRange('queue', queue, 0, 100_000)
     this.#queue = queue
+    this.#newestFirst = newestFirst
     this.#changes = typeof limit !== 'number'
     this.#lookedAt = ambient.clock.monotonic()
     this.#little = found && new Little(this.#lookedAt)
@@ -131,8 +161,8 @@ export class Bulkhead {
     if (deadlineAt <= now) return Promise.resolve(this.#say('expired', priority))
     if (this.#queued >= this.#queue && !this.#shedFor(priority)) return Promise.resolve(this.#say('full', priority))
     return new Promise((settle) => {
-      const waiting: Waiting = { settle, priority, cancel: undefined, signal, onAbort: undefined }
-      this.#waiting[priority].add(waiting)
+      const waiting: Waiting = { settle, priority, cancel: undefined, signal, onAbort: undefined, before: undefined, after: undefined }
+      this.#waiting[priority].push(waiting)
       this.#queued++
       if (deadlineAt < Number.POSITIVE_INFINITY) waiting.cancel = this.#ambient.clock.after(deadlineAt - now, () => this.#turnAway(waiting, 'expired'))
       if (signal) {
@@ -169,7 +199,7 @@ export class Bulkhead {
   /** Whether somebody who waits is less important, and has been turned away: of the least, the one that came first and has least time left. */
   #shedFor(priority: Priority): boolean {
     for (const lower of priority === 'high' ? (['low', 'normal'] as const) : priority === 'normal' ? (['low'] as const) : []) {
-      const [first] = this.#waiting[lower]
+      const { first } = this.#waiting[lower]
       if (!first) continue
       this.#turnAway(first, 'shed')
       return true
@@ -193,7 +223,8 @@ export class Bulkhead {
   #serve(): void {
     while (this.#queued > 0) {
       const { high, normal, low } = this.#waiting
-      const [next] = high.size > 0 ? high : normal.size > 0 ? normal : low
+      const line = high.first ? high : normal.first ? normal : low
+      const next = this.#newestFirst?.() ? line.last : line.first
       if (!next || !this.#take(next.priority)) return
       this.#leaveQueue(next)
       next.settle(new Place(this))

@@ -30,7 +30,7 @@ async function storm(seed: number, perSecond: number, weather: Weather, limit?: 
   const bank = new Slots('bank', clock, { emit: () => {} })
   const limits: Seen['limits'] = []
   const on = ({ type, ...fields }: Record<string, unknown>) => type === 'bulkhead.limit_changed' && limits.push({ at: clock.monotonic(), limit: fields['limit'] as number })
-  const room = new Room({ clock, random, on }, { name: 'bank', limit: limit ?? { floor: 16, ceiling: () => 500, toleratedMs: CALL_MS / 10 }, queue: 200, waitMs: 100 })
+  const room = new Room({ clock, random, on }, { name: 'bank', limit: limit ?? { floor: 16, ceiling: () => 500, toleratedMs: CALL_MS / 10 }, queue: 200, waitMs: 500 })
   const came = { calm: 0, storm: 0, after: 0 }
   const paid = { calm: 0, storm: 0, after: 0 }
   const stormed: number[] = []

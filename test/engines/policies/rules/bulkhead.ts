@@ -87,6 +87,26 @@ export const rules: Rule[] = [
     expect(await now(normal)).toBe('in')
     expect(await now(other)).toBe('waits')
   }],
+  ['of equals the one that came last goes first when it is told so, and else the one that came first; who leaves from the middle is missed by nobody', async (lib) => {
+    let newest = true
+    const { bulkhead } = make(lib, { limit: 1, queue: 5, newestFirst: () => newest })
+    const leaver = new AbortController()
+    let place = bulkhead.tryEnter()!
+    const [a, b, c, d] = [bulkhead.enter(NEVER), bulkhead.enter(NEVER, 'normal', leaver.signal), bulkhead.enter(NEVER), bulkhead.enter(NEVER)]
+    leaver.abort()
+    expect(await b).toBe('aborted')
+    const next = async (of: ReturnType<typeof bulkhead.enter>) => {
+      place.end('ok', 10)
+      expect(await now(of)).toBe('in')
+      place = (await of) as Pass
+    }
+    await next(d!)
+    newest = false
+    await next(a!)
+    newest = true
+    await next(c!)
+    expect(bulkhead.queued).toBe(0)
+  }],
   ['of five places one is kept from callers of low priority', (lib) => {
     const { bulkhead } = make(lib, { limit: 10 })
     expect(Array.from({ length: 20 }, () => bulkhead.tryEnter('low')).filter(Boolean)).toHaveLength(8)
