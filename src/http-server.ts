@@ -20,6 +20,7 @@ import { type Clock, within } from './clock.ts'
 import { assert, ResilError } from './errors.ts'
 import { type Log, silentLog } from './events.ts'
 import { type HttpRequest, type HttpResponse, problem, type Service } from './network.ts'
+import { reset } from './reset.ts'
 
 /** From the connection's first byte to the end of a request's head, ms: a slow head holds a connection no longer. */
 const HEADERS_TIMEOUT_MS = 5_000
@@ -93,7 +94,7 @@ export async function serveHttp(service: Service, options: ServeOptions): Promis
       send(response, answered)
     } catch (error) {
       if (error instanceof ResilError && error.code === 'CONNECTION_CUT') {
-        response.req.socket.resetAndDestroy()
+        reset(response.req.socket)
         return
       }
       log.emit('service.failed', { method: request.method, path: request.path, why: error instanceof Error ? error.stack : String(error) })

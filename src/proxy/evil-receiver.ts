@@ -34,6 +34,7 @@ import { gzipSync } from 'node:zlib'
 import type { Cancel, Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
+import { reset } from '../reset.ts'
 import { Inbox } from './customer/inbox.ts'
 import type { Arrival, InboxLedger } from './customer/inbox.ts'
 import { described } from './customer/mood.ts'
@@ -271,7 +272,7 @@ export class EvilReceiver {
   #accept(socket: Socket): void {
     if (this.#open.size >= OPEN_LIMIT) {
       socket.on('error', () => {}) // it is gone already
-      socket.resetAndDestroy()
+      reset(socket)
       return
     }
     const certificate = this.#certificate()
@@ -406,7 +407,7 @@ class Connection implements ConnectionRow {
 
   /** TLS knows no RST, so it is what carries it that is reset. */
   reset(): void {
-    this.#carrier.resetAndDestroy()
+    reset(this.#carrier)
     this.#socket.destroy()
   }
 

@@ -19,6 +19,7 @@ import type { Cancel, Clock } from '../clock.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import type { HttpResponse } from '../network.ts'
+import { reset } from '../reset.ts'
 import { editedHead, headerIn } from './http-head.ts'
 import { HttpTap } from './http-tap.ts'
 import type { Exchange, Piece } from './http-tap.ts'
@@ -296,7 +297,7 @@ export class Link implements HostileLink {
       if (action.do === 'refuse') {
         this.traffic.connectionsFailed++
         client.on('error', () => {}) // it is gone already
-        client.resetAndDestroy()
+        reset(client)
         return
       }
       delayMs += action.ms
@@ -1012,9 +1013,8 @@ const carriers = new WeakMap<Socket, Socket>()
 
 function resetOf(socket: Socket): void {
   const carrier = carriers.get(socket)
-  carrier?.resetAndDestroy()
+  reset(carrier ?? socket)
   if (carrier) socket.destroy()
-  else socket.resetAndDestroy()
 }
 
 function connectTo({ host, port, tls }: Upstream): Socket {
