@@ -11,16 +11,16 @@ import { port, seed } from './flags.ts'
 import { table } from './text.ts'
 
 export default class Up extends BaseCommand<typeof Up> {
-  static override summary = 'everything together: mock services, the proxy before each, the payment engine and the scheduler'
+  static override summary = 'everything together: mock services, the proxy before each, the payment engine, the scheduler, the webhook engine and its customers'
   static override description =
-    'Stands until Ctrl-C, so that you can pay with curl and watch. The engine is reached through a link on port 4000; fraud (4001), bank (4002), notification (4003), the scheduler (4004) and the resource that its jobs act on (4005) through links too, on the ports after it. An engine that you kill -9 begins a new life on the same database. On a terminal: keys 1 to 9 switch faults, f drops the next answer of the bank, p stops the engine for a while, q leaves.'
+    'Stands until Ctrl-C, so that you can pay with curl and watch. The engine is reached through a link on port 4000; fraud (4001), bank (4002), notification (4003), the scheduler (4004), the resource that its jobs act on (4005), the webhook engine (4006) and three customers (4007 to 4009) through links too. What the notification service was told goes to the customers as a webhook. An engine that you kill -9 begins a new life on the same database. On a terminal: keys 1 to 9 switch faults, b buys, k takes a customer down and up, f drops the next answer of the bank, p stops the payment engine for a while, q leaves.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --toxic bank:lost_response,method=POST --port 0 --json',
   ]
   static override flags = {
     toxic: Flags.string({ summary: 'a fault that is on from the start, e.g. bank:latency=200ms,jitter=50ms (resil list toxics)', multiple: true, helpValue: 'SPEC' }),
-    port: port({ summary: "port of the engine's link; the others take the next five. 0 takes any free ones", default: 4000 }),
+    port: port({ summary: "port of the engine's link; the others take the next nine. 0 takes any free ones", default: 4000 }),
     db: Flags.string({ summary: 'database file of the engine; a temporary one when not given', helpValue: 'FILE' }),
     'cron-db': Flags.string({ summary: 'database file of the scheduler; a temporary one with three schedules when not given', helpValue: 'FILE' }),
     seed: seed({ summary: 'replays latencies and ids' }),
@@ -38,21 +38,22 @@ export default class Up extends BaseCommand<typeof Up> {
       const ended = untilTold(this.interrupted, up.failed)
       if (screen) {
         const quietly = ended.catch(() => {}) // told below
-        const { left, story } = await watch(up, { log, clock, early, ended: quietly, terminal: { out: process.stdout, input: process.stdin, colour: this.colour } })
-        this.answer(story)
+        const left = await watch(up, { log, clock, early, ended: quietly, terminal: { out: process.stdout, input: process.stdin, colour: this.colour } })
         if (left === 'interrupted') this.interrupt()
         await Promise.race([up.failed, Promise.resolve()])
       } else {
-        this.emit({ type: 'ready', url: up.url, urls: up.urls, cronDb: up.cronDb })
+        this.emit({ type: 'ready', url: up.url, urls: up.urls, cronDb: up.cronDb, webhookDb: up.webhookDb })
         for (const line of table(Object.entries(up.urls))) this.answer(line)
         this.say(`try: curl -i ${up.url}/v1/payments -H 'Idempotency-Key: key-1' -d '{"amount":9900,"currency":"USD","order":"order-1","card":"tok_visa"}'`)
         this.say(`and: resil cron list --db ${up.cronDb}`)
+        this.say(`and: resil webhook endpoint list --db ${up.webhookDb}`)
         await ended
       }
     } finally {
       await up.close()
     }
-    this.emit({ type: 'stopped', ok: true })
+    this.answer(up.story())
+    this.emit({ type: 'stopped', ok: true, story: up.story() })
     return 0
   }
 }

@@ -29,7 +29,7 @@ export function stampOf(at: number): string {
 }
 
 /** What every exchange and every connection says is for programs only: a busy link says it thousands of times a second. */
-const isForPeople = (type: string) => !type.startsWith('exchange.') && !type.startsWith('connection.')
+export const isForPeople = (type: string) => !type.startsWith('exchange.') && !type.startsWith('connection.')
 
 /** A log of its own for each life of a service; every event is told as it comes. */
 export function openLog(clock: Clock, voice: Voice): EventLog {

@@ -5,6 +5,7 @@
  *                                              ──▶ link fraud ──▶ mock fraud
  *                                              ──▶ link notification ──▶ mock notification
  *                          scheduler (process) ──▶ link resource ──▶ mock resource
+ *   mock notification ──▶ link webhooks ──▶ webhook engine (process) ──▶ links customer-1 … ──▶ mock customers
  *
  * An engine that is killed from outside begins a new life on the same database: `kill -9` is part of the play.
  */
@@ -15,7 +16,8 @@ import { ResilError } from '../errors.ts'
 import type { Event, EventLog } from '../events.ts'
 import { Random } from '../random.ts'
 import type { ToxicSpec } from '../scenario.ts'
-import { empty, fold, story } from '../engines/payment/view.ts'
+import { ourFace } from '../engines/payment/adapter.ts'
+import { GOOD_CARD, Shop } from '../engines/payment/shop.ts'
 import { asLabJob } from '../engines/cron/lab-job.ts'
 import { openSqlite } from '../engines/store/sqlite.ts'
 import { resource, typicalLatency } from '../proxy/mocks/resource.ts'
@@ -23,8 +25,12 @@ import type { HostileLink } from '../proxy/rules.ts'
 import { hasTable } from './audit.ts'
 import { openCron } from './cron-alone.ts'
 import { readToxic } from './plan.ts'
+import { isForPeople } from './standing.ts'
 import { loadToxics } from './units.ts'
-import type { WireBody } from './wire-body.ts'
+import { empty, fold, story } from './up-view.ts'
+import type { UpWebhooks } from './up-webhooks.ts'
+import { CUSTOMERS, openUpWebhooks, WEBHOOK_NODE } from './up-webhooks.ts'
+import type { OpenedWire, WireBody } from './wire-body.ts'
 import { openWireBody } from './wire-body.ts'
 import { openMocks } from './world.ts'
 
@@ -32,7 +38,7 @@ export interface UpPlan {
   log: EventLog
   clock: Clock
   seed: number
-  /** Port of the engine's link; fraud, bank, notification, the scheduler and the resource take the next five. 0 takes any free ones. */
+  /** Port of the engine's link; fraud, bank, notification, the scheduler, the resource, the webhook engine and the customers take the next nine. 0 takes any free ones. */
   port: number
   /** The engine's database; a temporary one when absent. */
   db: string | undefined
@@ -58,18 +64,29 @@ export interface Up {
   urls: Record<string, string>
   /** The scheduler's database file: `resil cron` works on it. */
   cronDb: string
+  /** The webhook engine's: `resil webhook` works on it. */
+  webhookDb: string
   /** The given ones first, then those that are worth trying, up to nine: one for each key. */
   switches: readonly Switch[]
+  /** Somebody pays, over the engine's link. */
+  buy(): void
   /** The bank does its next charge and the answer is dropped. */
   inject(): void
   /** Stops the engine's process, or lets it go on. */
   pause(): void
   readonly paused: boolean
-  /** Rejects when the engine cannot go on. */
+  /** Takes a customer down and up; see there. */
+  customers: Pick<UpWebhooks, 'select' | 'flip' | 'isDown'>
+  /** What became of the money and of the webhooks so far. */
+  story(): string
+  /** Rejects when an engine cannot go on. */
   failed: Promise<never>
   /** Lets the engine answer what is in flight, and leaves nothing behind. */
   close(): Promise<void>
 }
+
+/** In the order of their ports. */
+const LINKS: readonly string[] = ['payments', 'fraud', 'bank', 'notification', 'cron', 'resource', 'webhooks', ...CUSTOMERS]
 
 const NODE = 'n1'
 /** The scheduler's. */
@@ -85,10 +102,16 @@ const PROPOSED = [
   'notification:reset_peer',
   'payments:lost_response,method=POST',
   'resource:lost_response,method=POST',
+  'customer-2:latency=2s',
 ]
 
 /** Keys that switch a fault: 1 to 9. */
 const KEYS = 9
+
+/** What one pays who presses a key, minor units. */
+const PRICE_MINOR = 9900
+/** Payments of the key under way. */
+const BUYING_MOST = 50
 
 /** Lives that begin after deaths from outside: an engine that the system kills over and over is not raised for ever. */
 const MOST_RISINGS = 1000
@@ -98,6 +121,8 @@ export async function openUp({ log, clock, seed, port, db, cronDb, toxics }: UpP
   const known = await loadToxics()
   const specOf = (text: string) => readToxic(text, (type) => Object.keys(known[type]?.attributes ?? {})[0])
   const given = toxics.map((text) => ({ text, spec: specOf(text) }))
+  const stray = given.find(({ spec }) => !LINKS.includes(spec.link))
+  if (stray) throw new ResilError('UNKNOWN_LINK', `there is no link "${stray.spec.link}"`, `there are ${LINKS.join(', ')}`)
   const random = Random.seeded(seed)
   const next = (n: number) => (port === 0 ? 0 : port + n)
   let fail: (error: unknown) => void = () => {}
@@ -110,67 +135,72 @@ export async function openUp({ log, clock, seed, port, db, cronDb, toxics }: UpP
   /** An engine that somebody kills begins a new life. */
   const raise = (of: () => WireBody | undefined) => (node: string, why: unknown) => {
     if (closing) return
-    if (why !== undefined || ++risings > MOST_RISINGS) fail(why ?? new ResilError('ENGINE_KILLED', `the engine was killed ${MOST_RISINGS} times`, 'look at what kills it: memory, perhaps'))
+    if (why !== undefined || ++risings > MOST_RISINGS) fail(why ?? new ResilError('ENGINE_KILLED', `engines were killed ${MOST_RISINGS} times`, 'look at what kills it: memory, perhaps'))
     else of()?.start(node).catch(fail)
   }
-  const { body, urls: paymentUrls } = await openWireBody({
-    clock,
-    log,
-    random,
-    seed,
-    toxics: known,
-    mocks: openMocks(clock, random, log.from('mock')),
-    subject: { kind: 'reference' },
-    engine: 'payment',
-    settings: {},
-    nodes: [NODE],
-    db,
-    ports: { fraud: next(1), bank: next(2), notification: next(3) },
-    port,
-    livesBefore: db === undefined ? 0 : await livesIn(db),
-    onLost: raise(() => body),
-  })
-  let scheduler: WireBody | undefined
+  const toldSoFar = storyOf(log)
+  /** What has been opened; the last one goes first, so that nobody is asked who is gone. */
+  const opened: { close(): Promise<void> }[] = []
   const close = async () => {
-    await scheduler?.close()
-    await body.close()
+    for (const world of opened.toReversed()) await world.close()
   }
+  const common = { clock, log, random, seed, toxics: known, subject: { kind: 'reference' }, settings: {} } as const
   try {
-    log.emit('lab', 'run.started', { scenario: 'up', summary: 'everything together, until you say stop', mode: 'wire', seed, subject: 'reference', toxics: given.map(({ spec }) => spec), invariants: [], options: {} })
-    await body.start(NODE)
-    const opened = await openWireBody({
-      clock,
-      log,
-      random,
-      seed,
-      toxics: known,
+    const webhooks = await openUpWebhooks({ log, clock, random, seed, toxics: known, port: next(6), ports: Object.fromEntries(CUSTOMERS.map((name, n) => [name, next(7 + n)])), onLost: raise(() => webhooks.body) })
+    opened.push(webhooks)
+    const mocks = openMocks(clock, random, log.from('mock'))
+    const payments: OpenedWire = await openWireBody({
+      ...common,
+      mocks: { ...mocks, notification: webhooks.passingOn(mocks.notification) },
+      engine: 'payment',
+      nodes: [NODE],
+      db,
+      ports: { fraud: next(1), bank: next(2), notification: next(3) },
+      port,
+      livesBefore: db === undefined ? 0 : await livesIn(db),
+      onLost: raise(() => payments.body),
+    })
+    const { body } = payments
+    opened.push(body)
+    const schedules: OpenedWire = await openWireBody({
+      ...common,
       mocks: { resource: resource({ clock, random: random.fork('resource'), log: log.from('mock'), latency: typicalLatency }) },
-      subject: { kind: 'reference' },
       engine: 'cron',
-      settings: {},
       nodes: [CRON_NODE],
       db: cronDb,
       ports: { resource: next(5) },
       port: next(4),
-      onLost: raise(() => scheduler),
+      onLost: raise(() => schedules.body),
     })
-    scheduler = opened.body
-    if (cronDb === undefined) await putSchedules(scheduler.db, clock)
-    await scheduler.start(CRON_NODE)
+    opened.push(schedules.body)
+    log.emit('lab', 'run.started', { scenario: 'up', summary: 'everything together, until you say stop', mode: 'wire', seed, subject: 'reference', toxics: given.map(({ spec }) => spec), invariants: [], options: {} })
+    if (cronDb === undefined) await putSchedules(schedules.body.db, clock)
+    await together([body.start(NODE), schedules.body.start(CRON_NODE), webhooks.begin()])
     const url = body.url(NODE)
-    const urls = { payments: url, ...paymentUrls, cron: scheduler.url(CRON_NODE), ...opened.urls }
-    const linkOf = (name: string) => scheduler!.links.find((link) => link.name === name) ?? body.link(name)
+    const urls = { payments: url, ...payments.urls, cron: schedules.body.url(CRON_NODE), ...schedules.urls, webhooks: webhooks.body.url(WEBHOOK_NODE), ...webhooks.urls }
+    const links = [...body.links, ...schedules.body.links, ...webhooks.body.links]
+    const linkOf = (name: string) => links.find((link) => link.name === name)!
     log.emit('lab', 'world.opened', { urls })
     const asked = given.map(({ text, spec }, n) => ({ spec: { ...spec, name: `${spec.type}_${n + 1}` }, name: text, on: true }))
     const more = proposed(specOf, toxics).slice(0, Math.max(0, KEYS - asked.length))
     const press = (key: string, does: string) => void log.emit('lab', 'key.pressed', { key, does })
     const switches = switchesOf(linkOf, press, [...asked, ...more])
+    const shop = new Shop({ adapter: ourFace, clock, log: log.from('client'), random: random.fork('shop'), options: { clicks: 1, amountMinor: PRICE_MINOR, currency: 'USD' }, send: (request, options) => body.clients.call('payments', request, options) })
+    let buying = 0
     let paused = false
     return {
       url,
       urls,
-      cronDb: scheduler.db,
+      cronDb: schedules.body.db,
+      webhookDb: webhooks.body.db,
       switches,
+      buy: () => {
+        if (buying >= BUYING_MOST) return
+        buying++
+        press('b', 'buy')
+        const order = { ...shop.order(GOOD_CARD, { amount: PRICE_MINOR }), order: `basket-${shop.orders.length}` }
+        void shop.pay(order, 'you').finally(() => buying--)
+      },
       inject: () => {
         press('f', "drop the bank's next answer")
         dropNext(body)
@@ -180,10 +210,12 @@ export async function openUp({ log, clock, seed, port, db, cronDb, toxics }: UpP
       },
       pause: () => {
         paused = !paused
-        press('p', paused ? 'stop the engine' : 'let the engine go on')
+        press('p', paused ? 'stop the payment engine' : 'let the payment engine go on')
         if (paused) body.pause(NODE)
         else body.resume(NODE)
       },
+      customers: webhooks,
+      story: toldSoFar,
       failed,
       close: () => (closing ??= close()),
     }
@@ -200,17 +232,13 @@ export interface Terminal {
   colour: boolean
 }
 
-/** The live screen of it, until the reader leaves or `ended` resolves; then what it came to, in a sentence. What was said before, from `early`, is on it too. */
-export async function watch(up: Up, { log, clock, early, ended, terminal }: { log: EventLog; clock: Clock; early: readonly Event[]; ended: Promise<void>; terminal: Terminal }): Promise<{ left: 'left' | 'interrupted'; story: string }> {
+/** The live screen of it, until the reader leaves or `ended` resolves. What was said before, from `early`, is on it too. */
+export async function watch(up: Up, { log, clock, early, ended, terminal }: { log: EventLog; clock: Clock; early: readonly Event[]; ended: Promise<void>; terminal: Terminal }): Promise<'left' | 'interrupted'> {
   const { showScreen } = await import('./reporters/screens/screen.tsx')
   const switches = up.switches.slice(0, KEYS).map((fault, n) => [String(n + 1), { label: fault.name, fault: fault.fault, press: () => fault.flip(), on: () => fault.on }] as const)
-  let view = early.reduce(fold, empty())
-  const heard = log.subscribe((event) => {
-    view = fold(view, event)
-  })
   const gone = new AbortController()
   void ended.then(() => gone.abort())
-  const left = await showScreen({
+  return showScreen({
     ...terminal,
     signal: gone.signal,
     clock,
@@ -224,8 +252,12 @@ export async function watch(up: Up, { log, clock, early, ended, terminal }: { lo
     },
     keys: {
       ...Object.fromEntries(switches),
-      p: { label: 'stop the engine for a while', press: () => up.pause(), on: () => up.paused },
-      f: { label: "drop the bank's next answer", press: () => up.inject() },
+      'b': { label: 'buy for $99.00', press: () => up.buy() },
+      'k': { label: 'take the customer down or up', press: () => up.customers.flip(), on: () => up.customers.isDown },
+      'p': { label: 'stop the payment engine for a while', press: () => up.pause(), on: () => up.paused },
+      'f': { label: "drop the bank's next answer", press: () => up.inject() },
+      '←': { label: 'select the customer above', press: () => up.customers.select(-1) },
+      '→': { label: 'select the customer below', press: () => up.customers.select(1) },
     },
     save: (kind, content) => {
       const file = `resil-up-${log.run}.${kind}`
@@ -233,8 +265,19 @@ export async function watch(up: Up, { log, clock, early, ended, terminal }: { lo
       return file
     },
   })
-  heard()
-  return { left, story: story(view) }
+}
+
+/** Listens from now on, and tells what has come of it so far. */
+function storyOf(log: EventLog): () => string {
+  const view = empty()
+  log.subscribe((event) => void fold(view, event), isForPeople)
+  return () => story(view)
+}
+
+/** Each is a process that takes its time to begin: all of them have begun, or what one of them failed with is thrown once none is on its way any more. */
+async function together(beginnings: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(beginnings)).find((ended) => ended.status === 'rejected')
+  if (failed) throw failed.reason
 }
 
 function proposed(specOf: (text: string) => ToxicSpec, given: readonly string[]): { spec: ToxicSpec; name: string; on: boolean }[] {

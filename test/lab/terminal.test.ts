@@ -90,8 +90,8 @@ describe('the screen on a real terminal', () => {
     expect(readFileSync(join(cwd, '.resil', 'runs', saved.find((name) => name.endsWith('.svg'))!), 'utf8')).toMatch(/^<svg[\s\S]*<\/svg>\s*$/)
   })
 
-  test('every key that ? lists on resil up does what it says, and q ends the world', { timeout: 90_000 }, async () => {
-    const terminal = openTerminal(['up', '--port', '0', '--seed', '7', '--toxic', 'bank:latency=20ms'], { columns: 100, cwd })
+  test('every key that ? lists on resil up does what it says, and q ends the world', { timeout: 120_000 }, async () => {
+    const terminal = openTerminal(['up', '--port', '0', '--seed', '7', '--toxic', 'bank:latency=20ms'], { columns: 100, rows: 60, cwd })
     await terminal.shows(/\[9\] resource/)
 
     let from = terminal.raw.length
@@ -100,21 +100,45 @@ describe('the screen on a real terminal', () => {
       terminal.press(key)
       await terminal.shows(shown, from)
     }
-    await press('?', /interrupt the run/)
+    await press('?', /the same, with exit code 130/)
     const listed = keysIn(plain(terminal.raw.slice(from)))
-    expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'p', 'f', 'Ctrl-C', '1', '2', '3', '4', '5', '6', '7', '8', '9']))
+    expect(new Set(listed)).toEqual(new Set(['q', '?', '↑ ↓', 's', 'b', 'k', '←', '→', 'p', 'f', 'Ctrl-C', '1', '2', '3', '4', '5', '6', '7', '8', '9']))
     await press('?', /\[9\] resource/)
 
     await press('1', /\[1\] bank .* taken away/)
     for (const key of ['2', '3', '4', '5', '6', '7', '8', '9']) await press(key, new RegExp(`\\[${key}\\] \\S+ +× .* armed`))
     await press('f', /f: drop the bank's next answer/)
-    await press('p', /p: stop the engine for a while/)
-    await press('p', /p: stop the engine for a while/)
+    await press('p', /p: stop the payment engine for a while/)
+    await press('p', /p: stop the payment engine for a while/)
+    await press('\u001b[C', /› customer-2/)
+    await press('\u001b[D', /› customer-1/)
     await press('s', /saved .*\.txt and .*\.svg/s)
     await press('\u001b[A', /esc back/)
     terminal.press('q')
     expect(await terminal.ended).toBe(0)
     expect(terminal.raw.lastIndexOf(LEFT)).toBeGreaterThan(terminal.raw.lastIndexOf(ENTERED))
+  })
+
+  test('resil up: whoever buys has it told to three customers; one that is taken down is parked, heals, and q leaves no process behind', { timeout: 120_000 }, async () => {
+    const terminal = openTerminal(['up', '--port', '0', '--seed', '7'], { columns: 100, rows: 60, cwd })
+    await terminal.shows(/customer-3 +healthy/)
+    const nodes = childrenOf(terminal.pid)
+    expect(nodes).toHaveLength(3)
+    terminal.press('b')
+    await terminal.shows(/basket-1 +\$99\.00 +charged +charged/)
+    await terminal.shows(/3 webhooks owed +3 delivered +0 waiting/)
+    terminal.press('k')
+    await terminal.shows(/customer-1 +DOWN: connections are refused/)
+    terminal.press('bbbbb')
+    await terminal.shows(/customer-1 +PARKED +5/)
+    terminal.press('k')
+    await terminal.shows(/customer-1 was down for [\d.]+ s: 5 webhooks held, 0 lost, all delivered/)
+    const from = terminal.raw.length
+    await terminal.shows(/customer-1 +healthy +0/, from)
+    terminal.press('q')
+    expect(await terminal.ended).toBe(0)
+    expect(plain(terminal.raw.slice(terminal.raw.lastIndexOf(LEFT))).replaceAll(/\s+/g, ' ')).toMatch(/6 charged once \(\$594\.00 in all\), 0 charged twice.* 18 webhooks owed, 18 delivered/)
+    for (const pid of nodes) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
   })
 
   test('Ctrl-C restores the terminal, ends with 130 and leaves no process behind', { timeout: 60_000 }, async () => {

@@ -56,13 +56,16 @@ export interface Wish {
   amount: number | null
 }
 
+/** What a shop needs of a world. */
+export type Street = Pick<World<PaymentAdapter>, 'adapter' | 'clock' | 'log' | 'options' | 'random' | 'send'>
+
 export class Shop {
-  readonly #world: World<PaymentAdapter>
+  readonly #world: Street
   readonly #orders: PayOrder[] = []
   /** The latest payment id that the service gave for an order. */
   readonly #payments = new Map<string, string>()
 
-  constructor(world: World<PaymentAdapter>) {
+  constructor(world: Street) {
     this.#world = world
   }
 

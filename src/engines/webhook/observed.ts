@@ -13,6 +13,8 @@ export interface LaneSeen {
   state: EndpointState
   /** Why it is not enabled. */
   reason: string | null
+  /** Deliveries that it was ever given. */
+  owed: number
   /** Not delivered yet, and not dead. */
   waiting: number
   dead: number
@@ -33,18 +35,18 @@ export interface LaneSeen {
 /** In the caller's transaction, in the order of lanes. `monotonic` and `wall` are the node's, ms. */
 export async function observeLanes(tx: Tx, lanes: ReadonlyMap<number, Lane>, { monotonic, wall }: { monotonic: number; wall: number }): Promise<LaneSeen[]> {
   if (lanes.size === 0) return []
-  const rows = await tx.query<{ lane: number; waiting: number; dead: number; first: number | null; retry: number | null; replay: number | null }>(
-    `SELECT s.lane, s.waiting, s.dead, ${oldest(0)} AS first, ${oldest(1)} AS retry, ${oldest(2)} AS replay
-     FROM (SELECT l.lane, l.seq - l.delivered - l.dead - l.cancelled AS waiting, l.dead FROM json_each(:lanes) j CROSS JOIN lane l ON l.lane = j.value ORDER BY waiting DESC, l.lane LIMIT ${LANES_MOST}) AS s
+  const rows = await tx.query<{ lane: number; owed: number; waiting: number; dead: number; first: number | null; retry: number | null; replay: number | null }>(
+    `SELECT s.lane, s.owed, s.waiting, s.dead, ${oldest(0)} AS first, ${oldest(1)} AS retry, ${oldest(2)} AS replay
+     FROM (SELECT l.lane, l.seq AS owed, l.seq - l.delivered - l.dead - l.cancelled AS waiting, l.dead FROM json_each(:lanes) j CROSS JOIN lane l ON l.lane = j.value ORDER BY waiting DESC, l.lane LIMIT ${LANES_MOST}) AS s
      ORDER BY s.lane`,
     { lanes: JSON.stringify([...lanes.keys()]) },
   )
-  return rows.map(({ lane: number, waiting, dead, ...ages }) => {
+  return rows.map(({ lane: number, owed, waiting, dead, ...ages }) => {
     const lane = lanes.get(number)!
     const { id: endpoint, state, reason } = lane.facts
     const since = Object.values(ages).filter((at) => at !== null)
     return {
-      endpoint, state, reason, waiting, dead,
+      endpoint, state, reason, owed, waiting, dead,
       oldestMs: waiting === 0 || since.length === 0 ? null : Math.max(0, wall - Math.min(...since)),
       inFlight: lane.inFlight, limit: lane.limit, places: lane.places, parked: lane.isParked, nextMs: Math.ceil(lane.retryIn(monotonic)),
       failures: lane.failures, failingMs: lane.failingSince === null ? null : Math.max(0, wall - lane.failingSince),

@@ -27,6 +27,8 @@ export interface LaneView {
   /** When it was parked, and when something may be sent again, ms of the run; null when nothing keeps it. */
   parkedAt: number | null
   nextAt: number | null
+  /** Deliveries that its owner knew of at its last look. */
+  owed: number
   waiting: number
   /** When what waits longest was accepted, ms of the run; null when nothing waits. */
   oldestAt: number | null
@@ -94,7 +96,7 @@ export interface WebhookView {
   /** The customer that keys act on. */
   selected: string | null
   accepted: number
-  /** Deliveries that were owed to somebody, and first arrivals. */
+  /** Deliveries that the producers of the run were told are owed to somebody (see `owedOf`), and first arrivals. */
   owed: number
   delivered: number
   attempts: number
@@ -142,7 +144,7 @@ export function empty(): WebhookView {
 
 function fresh(endpoint: string): LaneView {
   return {
-    endpoint, name: endpoint, state: 'enabled', reason: null, parked: false, parkedAt: null, nextAt: null, waiting: 0, oldestAt: null, inFlight: 0, limit: 0, places: 0,
+    endpoint, name: endpoint, state: 'enabled', reason: null, parked: false, parkedAt: null, nextAt: null, owed: 0, waiting: 0, oldestAt: null, inFlight: 0, limit: 0, places: 0,
     failures: 0, failingAt: null, typicalMs: 0, delivered: { stretchMs: 1000, counts: [], seconds: [] }, dead: 0,
   }
 }
@@ -258,7 +260,7 @@ function arrived(view: WebhookView, event: Event): void {
     outage.held++
     outage.lastAt = event.t
   }
-  if (view.delivered === view.owed && view.outages.every(({ backAt }) => backAt !== null)) view.keptSince.clear()
+  if (view.delivered === owedOf(view) && view.outages.every(({ backAt }) => backAt !== null)) view.keptSince.clear()
 }
 
 function attemptEnded(view: WebhookView, event: Event): void {
@@ -285,9 +287,9 @@ function attemptEnded(view: WebhookView, event: Event): void {
 function observed(view: WebhookView, seen: LaneSeen, t: number): void {
   const lane = laneOf(view, seen.endpoint)
   if (!lane) return
-  const { state, reason, waiting, dead, oldestMs, inFlight, limit, places, parked, nextMs, failures, failingMs } = seen
+  const { state, reason, owed, waiting, dead, oldestMs, inFlight, limit, places, parked, nextMs, failures, failingMs } = seen
   Object.assign(lane, {
-    state, reason, waiting, dead, inFlight, limit, places, parked, failures,
+    state, reason, owed, waiting, dead, inFlight, limit, places, parked, failures,
     oldestAt: oldestMs === null ? null : t - oldestMs,
     failingAt: failingMs === null ? null : t - failingMs,
     parkedAt: parked ? (lane.parkedAt ?? t) : null,
@@ -350,6 +352,11 @@ export function sums(view: WebhookView): { waiting: number; dead: number } {
   return { waiting: lanes.reduce((sum, { waiting }) => sum + waiting, 0), dead: lanes.reduce((sum, { dead }) => sum + dead, 0) }
 }
 
+/** Deliveries that are owed to somebody. Owners of lanes also know of events whose producers the laboratory does not hear. */
+export function owedOf(view: WebhookView): number {
+  return Math.max(view.owed, [...view.lanes.values()].reduce((sum, { owed }) => sum + owed, 0))
+}
+
 /** Attempts for each delivery that arrived; null before the first. */
 export function requestsEach({ attempts, received, delivered }: WebhookView): number | null {
   // Engines tell of attempts that nobody received; a life that was killed tells of none.
@@ -375,7 +382,8 @@ const many = (n: number, one: string) => `${number(n)} ${one}${n === 1 ? '' : 's
 
 /** What happened to the webhooks, in a sentence or three. */
 export function story(view: WebhookView): string {
-  const { owed, delivered } = view
+  const { delivered } = view
+  const owed = owedOf(view)
   const { waiting, dead } = sums(view)
   const longest = view.outages.toSorted((a, b) => (b.backAt ?? view.t) - b.at - ((a.backAt ?? view.t) - a.at))[0]
   const others = view.outages.length - 1
@@ -394,6 +402,6 @@ function outageStory(view: WebhookView, { name, how, at, backAt, held, lastAt }:
     return `${name} has been ${how} for ${lengthOf(view.t - at)}: ${many(waiting, 'webhook')} held so far.`
   }
   const was = `${name} was ${how} for ${lengthOf(backAt - at)}`
-  if (view.delivered === view.owed) return held === 0 ? `${was}: nothing had to be held.` : `${was}: ${many(held, 'webhook')} held, 0 lost, all delivered ${lengthOf(lastAt - backAt)} after it came back.`
+  if (view.delivered === owedOf(view)) return held === 0 ? `${was}: nothing had to be held.` : `${was}: ${many(held, 'webhook')} held, 0 lost, all delivered ${lengthOf(lastAt - backAt)} after it came back.`
   return `${was}: ${many(held, 'webhook')} of what was held delivered so far.`
 }

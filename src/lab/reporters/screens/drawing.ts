@@ -18,7 +18,9 @@ import type { WebhookView } from '../../../engines/webhook/view.ts'
 import { webhookLines } from './webhook.ts'
 import { BARS, proxyHead, proxyLines } from './proxy.ts'
 import { stormLines } from './storm.ts'
-import { worldLines } from './world.ts'
+import type { UpView } from '../../up-view.ts'
+import * as up from '../../up-view.ts'
+import { upLines, worldLines } from './world.ts'
 
 /** `story` of a run, which turns into the table of payments when several pay and into the storm when a crowd does; `world` that stays open; `proxy` that is watched from outside; `cron` for schedulers; `webhook` for what customers are told. */
 export type Layout = 'story' | 'world' | 'proxy' | 'cron' | 'webhook'
@@ -72,14 +74,14 @@ function reelOf<View>(drawing: Drawing<View>): Reel {
   }
 }
 
-const world: Drawing<PaymentView> = {
+const payments: Drawing<PaymentView> = {
   empty: payment.empty,
   fold: payment.fold,
   ms: ({ t }) => t,
   runs: ({ ended, started, mode }) => started && !ended && mode !== 'sim',
   events: ({ events }) => events,
   head,
-  lines: worldLines,
+  lines: paymentLines,
   words: { leave: 'leave the screen; the run goes on to its verdict', interrupt: 'interrupt the run' },
   legend: [
     [span('   '), span('█', 'work'), span(' work   '), span('░', 'wait'), span(' waiting   '), span('█', 'doubt'), span(' ended UNKNOWN   '), span('×', 'fault'), span(' a fault struck   '), span('├──┤'), span(' a client waits for its answer')],
@@ -119,7 +121,7 @@ const schedulers: Drawing<CronView> = {
   events: ({ events }) => events,
   head,
   lines: cronLines,
-  words: world.words,
+  words: payments.words,
   legend: [
     [span('   '), span('████░░', 'work'), span(' what is left of the lease   '), span('LEADER', 'good'), span(' trusts itself and acts   '), span('ZOMBIE', 'loud'), span(' believes that it leads, and stands still')],
     [span('   epoch: grows with every election; a write of an older one is refused   token: the same for each attempt of a tick')],
@@ -134,7 +136,7 @@ const customers: Drawing<WebhookView> = {
   events: ({ events }) => events,
   head,
   lines: webhookLines,
-  words: world.words,
+  words: payments.words,
   legend: [
     [span('   '), span(BARS, 'work'), span(' deliveries, from the beginning of the run to now, on a scale of each lane; '), span('·', 'work'), span(' none')],
     [span('   '), span('PARKED', 'bad'), span(' the endpoint is down: nothing but a probe goes there, and what waits is held   '), span('slow', 'doubt'), span(' an attempt takes long   '), span('quiet', 'doubt'), span(' it asked to be left alone')],
@@ -143,9 +145,21 @@ const customers: Drawing<WebhookView> = {
   ],
 }
 
+const everything: Drawing<UpView> = {
+  empty: up.empty,
+  fold: up.fold,
+  ms: ({ money }) => payments.ms(money),
+  runs: ({ money }) => payments.runs(money),
+  events: ({ money }) => money.events,
+  head: ({ money }, frame) => head(money, frame),
+  lines: upLines,
+  words: { leave: 'end it all; nothing is left behind', interrupt: 'the same, with exit code 130' },
+  legend: [...payments.legend.slice(1), ...customers.legend],
+}
+
 export const reels: Record<Layout, () => Reel> = {
-  story: () => reelOf({ ...world, legend: [...world.legend, ...crowd], lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
-  world: () => reelOf(world),
+  story: () => reelOf({ ...payments, legend: [...payments.legend, ...crowd], lines: (view, frame) => (view.orders.size > CROWD ? stormLines : view.orders.size > STORY_ORDERS ? worldLines : paymentLines)(view, frame) }),
+  world: () => reelOf(everything),
   proxy: () => reelOf(watched),
   cron: () => reelOf(schedulers),
   webhook: () => reelOf(customers),

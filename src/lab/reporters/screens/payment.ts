@@ -223,12 +223,13 @@ export function faults(view: PaymentView, frame: Frame): Line[] {
     const [mock, lie] = name.split(': ') as [string, string]
     told.push(line(span(`${mock}  × lied: ${lie.replaceAll('_', ' ')}`, 'fault'), span(`  ${times === 1 ? 'once' : `${times} times`}`)))
   }
-  for (const { key, label, on } of frame.switches) if (!shown.has(key)) told.push(line(span(`[${key}] `, 'title'), span(label, on ? 'fault' : 'plain'), span(on === undefined ? '' : on ? '  on' : '  off', 'quiet')))
   for (const { node, state, incarnation } of view.nodes.values()) {
     if (state === 'up' && incarnation === 1) continue
     told.push(line(span(`${node}  ${state === 'up' ? `up again, life ${incarnation}` : state.toUpperCase()}`, 'fault')))
   }
-  return told.flatMap((one, n) => (frame.columns < MEDIUM ? labelledWrap(n === 0 ? 'faults' : '', one, frame.columns) : [fitLine(labelled(n === 0 ? 'faults' : '', one), frame.columns - 1)]))
+  const lines = told.flatMap((one, n) => (frame.columns < MEDIUM ? labelledWrap(n === 0 ? 'faults' : '', one, frame.columns) : [fitLine(labelled(n === 0 ? 'faults' : '', one), frame.columns - 1)]))
+  const untouched = frame.switches.filter(({ key }) => !shown.has(key)).map(({ key, label, on }) => line(span(`[${key}] `, 'title'), span(label, on ? 'fault' : 'plain'), span(on === undefined ? '' : on ? '  on' : '  off', 'quiet')))
+  return [...lines, ...labelledFlow(lines.length === 0 ? 'faults' : '', untouched, frame.columns)]
 }
 
 // ── told, believed, true ────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,6 @@
 /** The screen of webhooks: each customer's lane with what waits in it and what comes next, what is dead and why, the latest attempts. */
 import type { AttemptView, LaneView, LaneWord, WebhookView } from '../../../engines/webhook/view.ts'
-import { DEATH_WORDS, lengthOf, number, rateOf, requestsEach, SPARKS, story, sums, wordOf } from '../../../engines/webhook/view.ts'
+import { DEATH_WORDS, lengthOf, number, owedOf, rateOf, requestsEach, SPARKS, story, sums, wordOf } from '../../../engines/webhook/view.ts'
 import { stamp } from '../../sentence.ts'
 import type { Line, Look } from './lines.ts'
 import { cell, fitLine, line, span, wrap } from './lines.ts'
@@ -116,18 +116,25 @@ function alarm(lane: LaneView, { columns, now }: Frame): Line[] {
 }
 
 function totals(view: WebhookView, columns: number): Line[] {
+  return [...labelledFlow('so far', [[span(`${number(view.accepted)} events`)], ...sumsOfAll(view)], columns), ...untrue(view, columns)]
+}
+
+/** What is owed, and what came of it. */
+export function sumsOfAll(view: WebhookView): Line[] {
   const { waiting } = sums(view)
   const each = requestsEach(view)
-  const items: Line[] = [
-    [span(`${number(view.accepted)} events`)],
-    [span(`${number(view.owed)} webhooks owed`)],
+  return [
+    [span(`${number(owedOf(view))} webhooks owed`)],
     [span(`${number(view.delivered)} delivered`, 'good')],
     [span(`${number(waiting)} waiting`, waiting > 0 ? 'doubt' : 'plain')],
     [span(each === null ? 'no request yet' : `${each.toFixed(2)} requests a message`)],
   ]
-  const lines = labelledFlow('so far', items, columns)
-  if (view.unprocessed === 0) return lines
-  return [...lines, ...wrap(line(span(' ≠ DIFFERENT ', 'loud'), '   ', span(`${number(view.unprocessed)} were answered 2xx and not processed`, 'bad')), columns - 1, LABEL)]
+}
+
+/** The loudest line there is, where what counts as delivered was not taken. */
+export function untrue(view: WebhookView, columns: number): Line[] {
+  if (view.unprocessed === 0) return []
+  return wrap(line(span(' ≠ DIFFERENT ', 'loud'), '   ', span(`${number(view.unprocessed)} were answered 2xx and not processed`, 'bad')), columns - 1, LABEL)
 }
 
 /** What is dead now, and what ever died, by reason. */
