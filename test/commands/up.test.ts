@@ -46,14 +46,17 @@ async function freeBase(): Promise<number> {
   }
 }
 
+/** On a busy machine three processes take their time to begin. */
+const PATIENT = { longestMs: 60_000 }
+
 /** Each begins three engines, as processes. */
-describe('resil up', { timeout: 60_000 }, () => {
+describe('resil up', { timeout: 120_000 }, () => {
   it('A1 stands on free ports, shows a payment that was made with curl through all links, and leaves nothing behind at Ctrl-C', async () => {
     const temporary = folder()
     const up = await stand(['up', '--port', '0', '--seed', '7'], { env: { TMPDIR: temporary } })
     expect(Object.keys(up.ready.urls)).toEqual(expect.arrayContaining(['payments', 'fraud', 'bank', 'notification', 'cron', 'resource', 'webhooks', 'customer-1', 'customer-2', 'customer-3']))
     // Three schedules that one can watch; the scheduler leads as soon as it is there.
-    expect(resil(['cron', 'list', '--db', up.ready.cronDb, '--json']).json().filter((line) => line.name !== undefined).map(({ name }) => name)).toEqual(['cleanup', 'digest', 'reports'])
+    expect(resil(['cron', 'list', '--db', up.ready.cronDb, '--json'], { timeout: 60_000 }).json().filter((line) => line.name !== undefined).map(({ name }) => name)).toEqual(['cleanup', 'digest', 'reports'])
     expect((await up.until((line) => line.type === 'leader.elected')).node).toBe('c1')
     const paid = await pay(up, 'seen')
     expect(paid).toMatchObject({ status: 201 })
@@ -64,7 +67,7 @@ describe('resil up', { timeout: 60_000 }, () => {
       expect(await up.until((line) => line.type === 'customer.received' && line.customer === customer)).toMatchObject({ id: event, what: 'payment.succeeded', signed: 'valid', processed: true, status: 204 })
     }
     // The operator's commands work on it, and have the key of its secrets.
-    expect(resil(['webhook', 'endpoint', 'list', '--db', up.ready.webhookDb, '--json']).json().map(({ description, spec }) => description ?? spec?.description).filter(Boolean)).toEqual(['customer-1', 'customer-2', 'customer-3'])
+    expect(resil(['webhook', 'endpoint', 'list', '--db', up.ready.webhookDb, '--json'], { timeout: 60_000 }).json().map(({ description, spec }) => description ?? spec?.description).filter(Boolean)).toEqual(['customer-1', 'customer-2', 'customer-3'])
     const { exit, stderr, lines } = await up.stop('SIGINT')
     expect([...new Set(lines.filter((line) => line.type === 'exchange.opened' && line.link !== 'resource').map((line) => line.link))].toSorted()).toEqual(['bank', 'customer-1', 'customer-2', 'customer-3', 'fraud', 'notification', 'payments', 'webhooks'])
     expect({ exit, stderr, last: lines.at(-1) }).toEqual({ exit: 130, stderr: '', last: { type: 'stopped', ok: true, story: expect.stringMatching(/1 charge of \$99\.00.* 3 webhooks owed, 3 delivered, 1\.00 requests each\.$/) } })
@@ -147,7 +150,7 @@ describe('resil up', { timeout: 60_000 }, () => {
     for (const [n, name] of [[2, 'bank'], [0, 'payments'], [6, 'webhooks'], [9, 'customer-3']] as const) {
       const holder = createServer().listen(base + n, '127.0.0.1')
       await once(holder, 'listening')
-      const refused = start('bin/run.js', ['up', '--port', String(base)], { TMPDIR: temporary })
+      const refused = start('bin/run.js', ['up', '--port', String(base)], { TMPDIR: temporary }, PATIENT)
       expect(await refused.ended).toMatchObject({ exit: 2, stderr: expect.stringMatching(new RegExp(`^resil: ${name}: .*${base + n} is in use; [^\n]+\n$`)) })
       await new Promise((resolve) => holder.close(resolve))
     }
@@ -169,7 +172,7 @@ describe('resil up', { timeout: 60_000 }, () => {
   })
 
   it('in a pipe it speaks plain lines: every URL, a curl to try, no escape codes', async () => {
-    const run = start('bin/run.js', ['up', '--port', '0'])
+    const run = start('bin/run.js', ['up', '--port', '0'], {}, PATIENT)
     await run.said('try: curl')
     run.child.kill('SIGTERM')
     const { exit, stdout, stderr } = await run.ended
