@@ -53,7 +53,7 @@ beforeAll(async () => {
   symlinkSync(join(root, 'node_modules', 'better-sqlite3'), join(folder, 'node_modules', 'better-sqlite3'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   for (const [name, code] of blocks) writeFileSync(join(folder, name), code)
-  engine = await runWebhookNode({ clock: new SystemClock(), log: silentLog, db: join(folder, 'webhooks.db'), node: 'n1', port: 0, place: { masterKeys: [Buffer.alloc(32, 7)], allow: ['127.0.0.1/32'], plainHttp: true, token: TOKEN, version: '0.0.0' }, settings: {} })
+  engine = await runWebhookNode({ clock: new SystemClock(), log: silentLog, db: join(folder, 'webhooks.db'), node: 'n1', port: 0, place: { keys: () => [Buffer.alloc(32, 7)], allow: ['127.0.0.1/32'], plainHttp: true, token: TOKEN, version: '0.0.0' }, settings: {} })
   process.env['WEBHOOK_ENGINE'] = await listening(
     createServer(async (request, response) => {
       const body = Buffer.concat(await request.toArray()).toString()
