@@ -103,6 +103,10 @@ describe('events', () => {
 
 describe('endpoints', () => {
   it.each([
+    ['108 a private address in another spelling', { url: 'http://0xa.1/' }, '#/url'],
+    ['109 the address of nobody', { url: 'http://0/' }, '#/url'],
+    ['109 this machine in the clothes of IPv6', { url: 'http://[64:ff9b::7f00:1]/' }, '#/url'],
+    ['110 where clouds hand out credentials', { url: 'http://169.254.169.254/latest' }, '#/url'],
     ['113 credentials', { url: 'http://u:p@host.example/' }, '#/url'],
     ['113 a backslash before an @, with a port of mail', { url: 'http://evil.example:25\\@127.0.0.1/' }, '#/url'],
     ['114 a port of others', { url: 'http://host.example:22/' }, '#/url'],
@@ -137,6 +141,17 @@ describe('endpoints', () => {
     expect((await ask('DELETE', `/v1/endpoints/${id}`)).json).toEqual({ cancelled: 0 })
     expect(await ask('GET', `/v1/endpoints/${id}`)).toMatchObject({ status: 404, json: { code: 'NO_SUCH_ENDPOINT' } })
   })
+})
+
+it('112 a redirect is a failure that is tried again, and the place that it names is never called', async () => {
+  house.receivers.set('http://one.example', () => ({ status: 302, headers: { location: 'http://127.0.0.1/admin' } }))
+  await ask('POST', '/v1/endpoints', { url: URL_1 })
+  await ask('POST', '/v1/events', event)
+  await house.live(house.clock.sleep(10_000))
+  const [delivery] = (await ask('GET', '/v1/deliveries')).json.deliveries
+  expect(delivery).toMatchObject({ state: 'pending', tries: 2 })
+  expect((await ask('GET', `/v1/deliveries/${delivery.id}/attempts`)).json.attempts).toMatchObject([{ outcome: 'refused', status: 302, detail: 'redirect' }, { outcome: 'refused', status: 302 }])
+  expect(house.seen.map(({ origin }) => origin)).toEqual(['http://one.example', 'http://one.example'])
 })
 
 describe('what one endpoint is to be told', () => {
