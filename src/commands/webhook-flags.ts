@@ -23,11 +23,11 @@ export const localFlags = { ...webhookFlags, 'allow-net': Flags.string({ ...webh
 
 type Given = { 'db': string; 'allow-net': string[]; 'plain-http': boolean }
 
-/** Throws what a key file refuses. */
+/** Throws what RESIL_MASTER_KEY refuses; a key file refuses when its keys are asked for. */
 export function placeOf({ db, 'allow-net': allow, 'plain-http': plainHttp }: Given, version: string, token?: string): WebhookPlace {
   const given = process.env.RESIL_MASTER_KEY
-  const masterKeys = given === undefined || given === '' ? openKeyFile(keyFileOf(db), Random.system()) : readMasterKeys(given)
-  return { masterKeys, allow, plainHttp, version, ...(token === undefined ? {} : { token }) }
+  const keys = given === undefined || given === '' ? undefined : readMasterKeys(given)
+  return { keys: () => keys ?? openKeyFile(keyFileOf(db), Random.system()), allow, plainHttp, version, ...(token === undefined ? {} : { token }) }
 }
 
 export async function withWebhooks<T>(flags: Given, version: string, work: (webhooks: OpenedWebhooks) => Promise<T>): Promise<T> {

@@ -76,7 +76,7 @@ async function startWebhooks(orders: NodeOrders, log: Log): Promise<void> {
   const create = orders.module === undefined ? undefined : (await loadModule<{ createEngine: CreateWebhook }>(orders.module, 'createEngine')).createEngine
   const running = await runWebhookNode({
     clock, log, db, node, port, create,
-    place: { masterKeys: [labKey(seed)], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' },
+    place: { keys: () => [labKey(seed)], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' },
     settings: orders.settings as Partial<WebhookSettings>,
     lab: { boundary: life!, random: Random.seeded(seed).fork(`node/${node}/${incarnation}`), incarnation },
   })

@@ -20,7 +20,8 @@ import { refuseOthers } from './audit.ts'
 
 /** What an engine needs to know of the world around it. */
 export interface WebhookPlace {
-  masterKeys: readonly Uint8Array[]
+  /** The one that seals first. Asked for once the database has been found good, for a key may be made here. */
+  keys(): readonly Uint8Array[]
   /** Networks, in CIDR notation, that endpoints may be in beside public ones. */
   allow: readonly string[]
   plainHttp: boolean
@@ -36,20 +37,20 @@ export interface OpenedWebhooks {
   close(): Promise<void>
 }
 
-/** Throws what the store refuses, and STORE_NOT_OURS for the database of another engine. */
+/** Throws what the store and the keys refuse, and STORE_NOT_OURS for the database of another engine. */
 export async function openWebhooks(db: string, place: WebhookPlace, clock: Clock = new SystemClock()): Promise<OpenedWebhooks> {
   const random = Random.system()
   const store = await openSqlite(db, { clock, random: random.fork('store') })
+  const nobody: Network = { call: () => Promise.reject(new Error('an engine that is not started sends nothing')) }
   try {
     await refuseOthers(store, 'webhook')
     await store.migrate(migrations)
+    const engine = createEngine({ ...place, masterKeys: place.keys(), clock, random, network: nobody, store, log: silentLog, node: 'operator', incarnation: clock.now() }, {})
+    return { engine, store, clock, close: () => store.close() }
   } catch (error) {
     await store.close()
     throw error
   }
-  const nobody: Network = { call: () => Promise.reject(new Error('an engine that is not started sends nothing')) }
-  const engine = createEngine({ ...place, clock, random, network: nobody, store, log: silentLog, node: 'operator', incarnation: clock.now() }, {})
-  return { engine, store, clock, close: () => store.close() }
 }
 
 export interface WebhookNode {
@@ -78,7 +79,7 @@ export interface WebhookNodeOptions {
   lab?: { boundary: { store(inner: Store): Store; network(inner: Network): Network; handle(inner: Service): Service }; random: Random; incarnation: number }
 }
 
-/** Throws what the store, the engine or the port refuse. */
+/** Throws what the store, the keys, the engine or the port refuse. */
 export async function runWebhookNode({ clock, log, db, node, host, port, place, settings, create = createEngine, lab }: WebhookNodeOptions): Promise<WebhookNode> {
   const random = lab?.random ?? Random.system()
   const store = await openSqlite(db, { clock, random: random.fork('store') })
@@ -87,7 +88,7 @@ export async function runWebhookNode({ clock, log, db, node, host, port, place, 
   try {
     await refuseOthers(store, 'webhook')
     await store.migrate(migrations)
-    const engine = create({ ...place, clock, random, network: lab?.boundary.network(network) ?? network, store: lab?.boundary.store(store) ?? store, log, node, incarnation: lab?.incarnation ?? clock.now() }, settings)
+    const engine = create({ ...place, masterKeys: place.keys(), clock, random, network: lab?.boundary.network(network) ?? network, store: lab?.boundary.store(store) ?? store, log, node, incarnation: lab?.incarnation ?? clock.now() }, settings)
     const server = await serveHttp(lab?.boundary.handle(engine.handle) ?? engine.handle, { clock, host, port, log, maxBodyBytes: REQUEST_MOST })
     const running = engine.start(stop.signal)
     const failed = new Promise<never>((_, reject) => running.catch(reject))

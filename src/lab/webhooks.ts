@@ -372,7 +372,7 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
   const log = new EventLog(id, clock)
   const customers = customersOf(clock, log)
   const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks: Object.fromEntries(customers), subject: plan.subject, engine: 'webhook', refusals: scenario.refusals, settings: own as Record<string, unknown>, nodes, db: plan.db, ports: plan.ports ?? {} })
-  const beside = await openWebhooks(body.db, place, clock).catch(async (error: unknown) => {
+  const beside = await openWebhooks(body.db, { ...place, keys: () => place.masterKeys }, clock).catch(async (error: unknown) => {
     await body.close()
     throw error
   })

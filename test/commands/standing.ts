@@ -42,9 +42,9 @@ export function killAll(): void {
 }
 
 /** `resil ...args --json`, once it is ready. Throws with its last words when it ends before. */
-export async function stand(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Standing> {
+export async function stand(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv; longestMs?: number } = {}): Promise<Standing> {
   const { NO_COLOR: _1, FORCE_COLOR: _2, DEBUG: _3, CI: _4, NODE_ENV: _5, NODE_OPTIONS: _6, ...env } = process.env
-  const child = spawn(process.execPath, [`${root}bin/run.js`, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd, env: { ...env, ...options.env }, timeout: LONGEST_STAND_MS, killSignal: 'SIGKILL' })
+  const child = spawn(process.execPath, [`${root}bin/run.js`, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd, env: { ...env, ...options.env }, timeout: options.longestMs ?? LONGEST_STAND_MS, killSignal: 'SIGKILL' })
   running.add(child)
   const lines: any[] = []
   const waiting = new Set<() => void>()

@@ -1,7 +1,7 @@
 /** Webhooks as an operator meets them: commands on a database file, a service as a process, and receivers on real sockets. */
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -97,6 +97,9 @@ describe('an operator', () => {
     const db = newDb()
     expect(resil(['cron', 'add', 'a', '@daily', '--db', db, '--', 'true']).exit).toBe(0)
     expect(webhook(db, 'endpoint', 'list')).toMatchObject({ exit: 2, stderr: expect.stringContaining('another engine') })
+    expect(webhook(db, 'serve', '--port', '0')).toMatchObject({ exit: 2, stderr: expect.stringContaining('another engine') })
+    // No key is made for what is not ours.
+    expect(existsSync(`${db}.key`)).toBe(false)
     expect(resil(['webhook', 'endpoint', 'list', '--db', newDb()], { env: { RESIL_MASTER_KEY: 'short' } })).toMatchObject({ exit: 2 })
   })
 })

@@ -9,7 +9,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { digestId, digestOf, digestSignature, newSecret, publicKeyOf, receiptValid, signer, verifyAck } from '../../src/engines/webhook/signature.ts'
+import { SystemClock } from '../../src/clock.ts'
+import { newSecret, publicKeyOf, receiptValid, signer, verifyAck } from '../../src/engines/webhook/signature.ts'
+import { silentLog } from '../../src/events.ts'
+import type { WebhookNode } from '../../src/lab/webhook-alone.ts'
+import { runWebhookNode } from '../../src/lab/webhook-alone.ts'
 import { Random } from '../../src/random.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -35,8 +39,11 @@ async function listening(server: Server): Promise<string> {
 /** Node's own import, as a stranger's service has it: not through vitest. */
 const load = (name: string) => import(/* @vite-ignore */ pathToFileURL(join(folder, name)).href) as Promise<any>
 
-/** What the sender says at /v1/acks and /v1/events. */
-const engine = { url: '', acks: [] as { headers: Record<string, any>; body: any }[], ackStatus: 204, events: [] as { id: string; sequence: number; body: string }[], asked: [] as string[] }
+/** What the sender says at /v1/acks; everything else the engine itself answers. */
+const front = { acks: [] as { headers: Record<string, any>; body: any }[], ackStatus: 204, asked: [] as string[] }
+let engine: WebhookNode
+const TOKEN = 'a token of 16 or more'
+const bearer = { authorization: `Bearer ${TOKEN}` }
 
 beforeAll(async () => {
   expect(existsSync(`${root}dist/engines/webhook/receiver.js`), 'npm run build').toBe(true)
@@ -46,21 +53,21 @@ beforeAll(async () => {
   symlinkSync(join(root, 'node_modules', 'better-sqlite3'), join(folder, 'node_modules', 'better-sqlite3'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   for (const [name, code] of blocks) writeFileSync(join(folder, name), code)
-  engine.url = await listening(
+  engine = await runWebhookNode({ clock: new SystemClock(), log: silentLog, db: join(folder, 'webhooks.db'), node: 'n1', port: 0, place: { keys: () => [Buffer.alloc(32, 7)], allow: ['127.0.0.1/32'], plainHttp: true, token: TOKEN, version: '0.0.0' }, settings: {} })
+  process.env['WEBHOOK_ENGINE'] = await listening(
     createServer(async (request, response) => {
       const body = Buffer.concat(await request.toArray()).toString()
       if (request.url === '/v1/acks') {
-        engine.acks.push({ headers: request.headers, body: JSON.parse(body) })
-        return response.writeHead(engine.ackStatus).end()
+        front.acks.push({ headers: request.headers, body: JSON.parse(body) })
+        return response.writeHead(front.ackStatus).end()
       }
-      engine.asked.push(request.url!)
-      const { searchParams } = new URL(request.url!, 'http://engine')
-      const after = Number(searchParams.get('after'))
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ events: engine.events.filter(({ sequence }) => sequence > after).slice(0, 2) }))
+      front.asked.push(request.url!)
+      const answer = await fetch(`${engine.url}${request.url}`, { headers: { authorization: request.headers.authorization! } })
+      response.writeHead(answer.status).end(await answer.text())
     }),
   )
+  process.env['WEBHOOK_TOKEN'] = TOKEN
   process.env['WEBHOOK_SECRETS'] = `${secret} ${old} ${publicKeyOf(curve)}`
-  process.env['WEBHOOK_ENGINE'] = engine.url
   process.chdir(folder)
 })
 
@@ -72,6 +79,7 @@ afterAll(async () => {
   }
   const { db } = await load('orders.js')
   db.close()
+  await engine.close(0)
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -212,48 +220,79 @@ test('acknowledge, later.js: an event that was put aside is acknowledged when it
   const request = signed(order('o_3'))
   for (const answer of [await request.post(url), await request.post(url)]) expect([answer.status, answer.headers.get('webhook-ack')]).toEqual([202, 'deferred'])
   const worked: string[] = []
-  engine.ackStatus = 503
+  front.ackStatus = 503
   await workThrough(async (id: string) => void worked.push(id))
-  engine.ackStatus = 204
+  front.ackStatus = 204
   await workThrough(async (id: string) => void worked.push(id))
   await workThrough(async (id: string) => void worked.push(id))
   expect(worked).toEqual([request.id, request.id])
-  expect(engine.acks.map(({ body }) => body)).toEqual([{ id: request.id, endpoint: 'ep_1' }, { id: request.id, endpoint: 'ep_1' }])
-  for (const { headers, body } of engine.acks) expect(verifyAck([secret], headers, body.id, Date.now())).toEqual({ ok: true })
+  expect(front.acks.map(({ body }) => body)).toEqual([{ id: request.id, endpoint: 'ep_1' }, { id: request.id, endpoint: 'ep_1' }])
+  for (const { headers, body } of front.acks) expect(verifyAck([secret], headers, body.id, Date.now())).toEqual({ ok: true })
   expect(db.prepare('SELECT * FROM inbox').all()).toEqual([])
 })
 
-test('find what never came, gaps.js: what is missing is read from the list, page by page, and nothing is asked for when nothing is', async () => {
+/** An endpoint of the engine with the service's own secret, and what it answers for that path. */
+async function registered(url: string, events: readonly object[]): Promise<{ id: string; ask(path: string): Promise<any> }> {
+  const call = async (method: string, path: string, body?: object) => (await fetch(`${engine.url}${path}`, { method, headers: bearer, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })).json() as Promise<any>
+  const { endpoint: { id } } = await call('POST', '/v1/endpoints', { url, secret })
+  for (const data of events) await call('POST', '/v1/events', { type: 'order.created', data })
+  return { id, ask: (path) => call('GET', `/v1/endpoints/${id}${path}`) }
+}
+
+test('find what never came and compare, gaps.js and digest.js: the engine lists what is missing, page by page, and its digest says when all is there', async () => {
+  const { receiver } = await load('receiver.js')
   const { gaps, noteSequence, catchUp } = await load('gaps.js')
-  for (const sequence of [1, 2, 4, 7]) noteSequence({ endpoint: 'ep_1', sequence })
+  const { noteReceived, reconcile } = await load('digest.js')
+  const lost = new Set([3, 5, 6])
+  let all = () => {}
+  const arrived = new Promise<void>((resolve) => (all = resolve))
+  const seen = new Set<number>()
+  const url = await listening(
+    receiver(async (message: { endpoint: string; sequence: number }) => {
+      seen.add(message.sequence)
+      if (!lost.has(message.sequence)) {
+        noteSequence(message)
+        noteReceived(message)
+      }
+      if (seen.size === 8) all()
+      return {}
+    }),
+  )
+  // Large ones, so that one page does not hold them all.
+  const { id, ask } = await registered(url, Array.from({ length: 8 }, (_, n) => ({ order: `s_${n + 1}`, note: 'x'.repeat(250_000) })))
+  await arrived
   noteSequence({ endpoint: null, sequence: 3 })
-  engine.events = Array.from({ length: 8 }, (_, n) => ({ id: `evt_s${n + 1}`, sequence: n + 1, body: JSON.stringify(order(`s_${n + 1}`)) }))
   const worked: string[] = []
-  const work = async (id: string, event: ReturnType<typeof order>) => void worked.push(`${id} ${event.data.order}`)
-  await catchUp('ep_1', work)
-  expect([worked, engine.asked]).toEqual([[], []]) // open for no time yet
-  await catchUp('ep_1', work, 0)
-  expect(worked).toEqual([3, 4, 5, 6, 7, 8].map((n) => `evt_s${n} s_${n}`))
-  expect(engine.asked[0]).toBe('/v1/events?endpoint=ep_1&after=2')
-  expect([gaps.completeTo('ep_1'), gaps.missing('ep_1')]).toEqual([8, []])
-  const asked = engine.asked.length
-  await catchUp('ep_1', work, 0)
-  expect(engine.asked).toHaveLength(asked)
+  const work = async (event: string, { data }: ReturnType<typeof order>) => {
+    worked.push(data.order)
+    noteReceived({ endpoint: id, sequence: Number(data.order.slice(2)), id: event })
+  }
+  await catchUp(id, work)
+  expect([worked, front.asked]).toEqual([[], []]) // open for no time yet
+
+  let digest: { count: number }
+  do digest = await ask('/digest') // the last end may not be written yet
+  while (digest.count < 8)
+  expect(reconcile(digest)).toBe('different')
+  expect(reconcile({ ...digest, count: 7 })).toBe('forged')
+
+  await catchUp(id, work, 0)
+  expect(worked).toEqual([3, 4, 5, 6, 7, 8].map((n) => `s_${n}`))
+  expect(front.asked).toEqual([2, 6, 8].map((after) => `/v1/endpoints/${id}/events?after=${after}`))
+  expect([gaps.completeTo(id), gaps.missing(id)]).toEqual([8, []])
+  expect(reconcile(digest)).toBe('equal')
+  const asked = front.asked.length
+  await catchUp(id, work, 0)
+  expect(front.asked).toHaveLength(asked)
 })
 
-test('compare, digest.js: equal, different when one was lost, forged when it is not the sender’s', async () => {
-  const { noteReceived, reconcile } = await load('digest.js')
-  const { db } = await load('orders.js')
-  const ids = Array.from({ length: 100 }, (_, n) => `evt_d${n + 1}`)
-  for (const [n, id] of ids.entries()) noteReceived({ endpoint: 'ep_1', sequence: n + 1, id })
-  noteReceived({ endpoint: 'ep_1', sequence: 101, id: 'evt_beyond' })
-  const plain = digestOf('ep_1', 1, 100, ids)
-  const timestamp = seconds()
-  const digest = { ...plain, timestamp, signature: digestSignature(secret, digestId(plain), timestamp) }
-  expect(reconcile(digest)).toBe('equal')
-  expect(reconcile({ ...digest, count: 99 })).toBe('forged')
-  db.prepare('DELETE FROM received WHERE sequence = 37').run()
-  expect(reconcile(digest)).toBe('different')
+test('a list that is refused is told, not taken for an empty one', async () => {
+  const { noteSequence, catchUp } = await load('gaps.js')
+  for (const sequence of [1, 3]) noteSequence({ endpoint: 'ep_none', sequence })
+  await expect(catchUp('ep_none', async () => {}, 0)).rejects.toThrow('404')
+  process.env['WEBHOOK_TOKEN'] = 'another one, of a stranger'
+  await expect(catchUp('ep_none', async () => {}, 0)).rejects.toThrow('401')
+  process.env['WEBHOOK_TOKEN'] = TOKEN
 })
 
 test('a stranger’s TypeScript finds the types, without those of Node', () => {

@@ -16,6 +16,8 @@ export const LOOKED_AT_MOST = 10_000
 /** Rows of one page. */
 export const PAGE_MOST = 1000
 const PAGE = 100
+/** Bytes of the bodies on one page: some of the largest. */
+const PAGE_BYTES = 1024 * 1024
 /** Dead ones of a lane that are counted by their reason; their number is known without. */
 const REASONS_LOOKED_AT = 10_000
 /** Lanes with dead deliveries of which one answer tells. */
@@ -52,6 +54,18 @@ export interface DeliveryLine {
 export interface EventShown extends EventLine {
   body: string
   deliveries: DeliveryLine[]
+}
+
+/** An event as one endpoint is told of it. */
+export interface OwedLine {
+  id: string
+  /** Its number in the lane: the `webhook-sequence` of its requests. */
+  sequence: number
+  type: string
+  key: string | null
+  state: DeliveryState
+  created_at: number
+  body: string
 }
 
 export interface AttemptLine {
@@ -152,6 +166,27 @@ export class Book {
         { ...params, after, last: looked.last, most, ...(tenant === undefined ? {} : { tenant }), ...(state === undefined ? {} : { state }) },
       )
       return { events, next: events.length === most ? events.at(-1)!.seq : looked.more ? looked.last : null }
+    })
+  }
+
+  /**
+   * What one endpoint is to be told, delivered or not, in the order of its numbers, with the bodies: as many as fit a page. `next` is the number to
+   * go on after, null when this was all there is now. Throws NO_SUCH_ENDPOINT, BAD_FILTER.
+   */
+  owed(endpoint: string, { after = 0, limit = PAGE }: { after?: number; limit?: number } = {}): Promise<{ events: OwedLine[]; next: number | null }> {
+    return this.#store.transaction('book:owed', async (tx) => {
+      const most = pageOf(limit)
+      const { lane } = await known(tx, endpoint)
+      const rows = await tx.query<{ n: number; bytes: number }>('SELECT d.n, LENGTH(CAST(e.body AS BLOB)) AS bytes FROM delivery d CROSS JOIN event e ON e.seq = d.event WHERE d.lane = :lane AND d.n > :after ORDER BY d.n LIMIT :most', { lane, after, most })
+      let bytes = 0
+      const page = rows.filter((row) => (bytes += row.bytes) <= PAGE_BYTES)
+      const last = page.at(-1)?.n ?? after
+      const events = await tx.query<OwedLine>(
+        `SELECT e.id, d.n AS sequence, e.type, e.ordering_key AS key, d.state, e.created_at, e.body FROM delivery d CROSS JOIN event e ON e.seq = d.event
+         WHERE d.lane = :lane AND d.n > :after AND d.n <= :last ORDER BY d.n`,
+        { lane, after, last },
+      )
+      return { events, next: page.length < rows.length || rows.length === most ? last : null }
     })
   }
 

@@ -169,6 +169,7 @@ export class Face {
       case 'rotateSecret': return this.#rotate(id, body as Body<'rotate'>)
       case 'listSecrets': return json(200, { secrets: await endpoints.secrets(id) })
       case 'examine': return json(200, { endpoint: id, findings: diagnose(await examine(store, clock, this.#setup.settings, id)) })
+      case 'listOwed': return json(200, await this.#book.owed(id, query))
       case 'digest': return json(200, await this.#digests.make(id, windowOf(query)))
       case 'reconcile': return this.#reconcile(id, body as Body<'reconcile'>)
       case 'listDeliveries': return json(200, await this.#book.deliveries({ ...query, ...(query['since'] === undefined ? {} : { since: msOf(query['since'] as Time) }) } as DeliveryFilter))

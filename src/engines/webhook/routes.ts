@@ -7,7 +7,9 @@ import { PAGE_MOST } from './book.ts'
 
 /** Text that survives UTF-8: a lone surrogate would be stored as something else than what was sent. */
 const text = (most: number) => z.string().min(1).max(most).refine((value) => value.isWellFormed(), 'is not well-formed Unicode')
-const count = (most: number) => z.coerce.number().int().min(0).max(most)
+/** In a query: digits only, for Number() takes `0x10` and ` 1e3 ` as well. */
+const digits = z.string().regex(/^\d{1,16}$/, 'is not a whole number')
+const count = digits.pipe(z.coerce.number<string>().int().min(0)).optional()
 const at = z.number().int().min(0).max(8_640_000_000_000_000)
 const time = z.union([z.iso.datetime({ offset: true }), z.coerce.number().int().min(0).max(8_640_000_000_000_000)])
 const rate = z.number().min(0).max(10_000)
@@ -15,7 +17,7 @@ const rate = z.number().min(0).max(10_000)
 const tenant = text(255)
 const patterns = z.array(text(130)).min(1).max(100)
 const deliveryState = z.enum(['pending', 'chained', 'delivered', 'dead', 'cancelled'])
-const limit = z.coerce.number().int().min(1).max(PAGE_MOST).optional()
+const limit = digits.pipe(z.coerce.number<string>().int().min(1).max(PAGE_MOST)).optional()
 
 /** Ids that one reconciliation compares. */
 export const IDS_MOST = 50_000
@@ -65,12 +67,13 @@ export const bodies = {
 } as const
 
 const queries = {
-  events: z.strictObject({ after: count(Number.MAX_SAFE_INTEGER).optional(), limit, tenant: tenant.optional(), type: text(130).optional(), state: deliveryState.optional() }),
+  events: z.strictObject({ after: count, limit, tenant: tenant.optional(), type: text(130).optional(), state: deliveryState.optional() }),
+  owed: z.strictObject({ after: count, limit }),
   deliveries: z.strictObject({ endpoint: text(100).optional(), state: deliveryState.optional(), type: text(130).optional(), since: time.optional(), limit, cursor: text(30).optional() }),
   dlq: z.strictObject({ endpoint: text(100).optional() }),
-  lanes: z.strictObject({ after: count(Number.MAX_SAFE_INTEGER).optional(), limit, tenant: tenant.optional() }),
+  lanes: z.strictObject({ after: count, limit, tenant: tenant.optional() }),
   endpoints: z.strictObject({ tenant: tenant.optional() }),
-  digest: z.strictObject({ from: count(Number.MAX_SAFE_INTEGER).optional(), to: count(Number.MAX_SAFE_INTEGER).optional(), since: time.optional(), until: time.optional() }),
+  digest: z.strictObject({ from: count, to: count, since: time.optional(), until: time.optional() }),
   none: z.strictObject({}),
 } as const
 
@@ -92,6 +95,7 @@ export const answers = {
   taken: z.strictObject({ id: word, seq: whole, deliveries: whole, replayed: z.boolean() }),
   events: z.strictObject({ events: z.array(z.strictObject(eventLine)), next: maybe(whole) }),
   event: z.strictObject({ ...eventLine, body: word, deliveries: z.array(delivery) }),
+  owed: z.strictObject({ events: z.array(z.strictObject({ id: word, sequence: whole, type: word, key: maybe(word), state: deliveryState, created_at: at, body: word })), next: maybe(whole) }),
   endpoint,
   endpointWithSecret: z.strictObject({ endpoint, secret: word }),
   endpoints: z.strictObject({ endpoints: z.array(endpoint) }),
@@ -153,6 +157,7 @@ export const ROUTES = {
   rotateSecret: { method: 'POST', path: '/v1/endpoints/{id}/rotate', summary: 'a new secret, beside the old one for a while', body: bodies.rotate, mayBeEmpty: true, answers: { 200: answers.endpointWithSecret }, problems: [400, 404, 422, 503] },
   listSecrets: { method: 'GET', path: '/v1/endpoints/{id}/secrets', summary: 'fingerprints of the secrets that sign', answers: { 200: answers.secrets }, problems: [404, 503] },
   examine: { method: 'GET', path: '/v1/endpoints/{id}/doctor', summary: 'what is wrong with it, in sentences', answers: { 200: answers.doctor }, problems: [404, 503] },
+  listOwed: { method: 'GET', path: '/v1/endpoints/{id}/events', summary: 'what it is to be told, after one of its sequence numbers, in their order, with the bodies', query: queries.owed, answers: { 200: answers.owed }, problems: [404, 422, 503] },
   digest: { method: 'GET', path: '/v1/endpoints/{id}/digest', summary: 'what it has taken, as a count and a hash, signed', query: queries.digest, answers: { 200: answers.digest }, problems: [404, 409, 422, 503] },
   reconcile: { method: 'POST', path: '/v1/endpoints/{id}/reconcile', summary: 'what it has beside what it was sent', body: bodies.reconcile, answers: { 200: answers.reconciliation }, problems: [400, 404, 413, 422, 503] },
   listDeliveries: { method: 'GET', path: '/v1/deliveries', summary: 'deliveries, newest first', query: queries.deliveries, answers: { 200: answers.deliveries }, problems: [404, 422, 503] },

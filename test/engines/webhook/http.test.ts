@@ -103,6 +103,10 @@ describe('events', () => {
 
 describe('endpoints', () => {
   it.each([
+    ['108 a private address in another spelling', { url: 'http://0xa.1/' }, '#/url'],
+    ['109 the address of nobody', { url: 'http://0/' }, '#/url'],
+    ['109 this machine in the clothes of IPv6', { url: 'http://[64:ff9b::7f00:1]/' }, '#/url'],
+    ['110 where clouds hand out credentials', { url: 'http://169.254.169.254/latest' }, '#/url'],
     ['113 credentials', { url: 'http://u:p@host.example/' }, '#/url'],
     ['113 a backslash before an @, with a port of mail', { url: 'http://evil.example:25\\@127.0.0.1/' }, '#/url'],
     ['114 a port of others', { url: 'http://host.example:22/' }, '#/url'],
@@ -136,6 +140,64 @@ describe('endpoints', () => {
     expect((await ask('GET', `/v1/endpoints/${id}/secrets`)).json.secrets).toMatchObject([{ expires_at: null }, { expires_at: expect.any(Number) }])
     expect((await ask('DELETE', `/v1/endpoints/${id}`)).json).toEqual({ cancelled: 0 })
     expect(await ask('GET', `/v1/endpoints/${id}`)).toMatchObject({ status: 404, json: { code: 'NO_SUCH_ENDPOINT' } })
+  })
+})
+
+it('112 a redirect is a failure that is tried again, and the place that it names is never called', async () => {
+  house.receivers.set('http://one.example', () => ({ status: 302, headers: { location: 'http://127.0.0.1/admin' } }))
+  await ask('POST', '/v1/endpoints', { url: URL_1 })
+  await ask('POST', '/v1/events', event)
+  await house.live(house.clock.sleep(10_000))
+  const [delivery] = (await ask('GET', '/v1/deliveries')).json.deliveries
+  expect(delivery).toMatchObject({ state: 'pending', tries: 2 })
+  expect((await ask('GET', `/v1/deliveries/${delivery.id}/attempts`)).json.attempts).toMatchObject([{ outcome: 'refused', status: 302, detail: 'redirect' }, { outcome: 'refused', status: 302 }])
+  expect(house.seen.map(({ origin }) => origin)).toEqual(['http://one.example', 'http://one.example'])
+})
+
+describe('what one endpoint is to be told', () => {
+  const owed = async (id: string, query = '') => (await ask('GET', `/v1/endpoints/${id}/events${query}`)).json
+  const numbers = ({ events }: { events: { sequence: number }[] }) => events.map(({ sequence }) => sequence)
+
+  it('comes in the order of its own numbers with the bodies, delivered or not, page after page, each once', async () => {
+    house.receivers.set('http://one.example', ({ body }) => ({ status: body.includes('poor') ? 413 : 204 }))
+    const { id } = (await ask('POST', '/v1/endpoints', { url: URL_1, patterns: ['order.*'] })).json.endpoint
+    const told: string[] = []
+    for (let n = 0; n < 14; n++) {
+      const { json } = await ask('POST', '/v1/events', { type: n % 2 ? 'refund.issued' : 'order.created', body: n === 4 ? '"poor"' : `{"n":${n}}`, key: `k${n}` })
+      if (n % 2 === 0) told.push(json.id)
+    }
+    await house.live(house.clock.sleep(3000))
+    await ask('POST', `/v1/endpoints/${id}/pause`)
+    told.push((await ask('POST', '/v1/events', { type: 'order.paid', data: 1 })).json.id)
+    const all = await owed(id)
+    expect(all.events.map((each: { id: string }) => each.id)).toEqual(told)
+    expect(numbers(all)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect(all.events.map((each: { state: string }) => each.state)).toEqual(['delivered', 'delivered', 'dead', 'delivered', 'delivered', 'delivered', 'delivered', 'pending'])
+    expect(all.events[1]).toEqual({ id: told[1], sequence: 2, type: 'order.created', key: 'k2', state: 'delivered', created_at: expect.any(Number), body: '{"n":2}' })
+    expect(all.next).toBeNull()
+    const pages = []
+    for (let after: number | null = 2; after !== null; ) {
+      const page: { events: { sequence: number }[]; next: number | null } = await owed(id, `?after=${after}&limit=4`)
+      pages.push(numbers(page))
+      after = page.next
+    }
+    expect(pages).toEqual([[3, 4, 5, 6], [7, 8]])
+    expect(await owed(id, '?after=8')).toEqual({ events: [], next: null })
+  })
+
+  it('a page holds no more bytes than it may, and the next one begins behind it', async () => {
+    const { id } = (await ask('POST', '/v1/endpoints', { url: URL_1 })).json.endpoint
+    await ask('POST', `/v1/endpoints/${id}/pause`)
+    for (let n = 0; n < 5; n++) await ask('POST', '/v1/events', { type: 'a.b', body: 'ä'.repeat(131_072) })
+    const first = await owed(id)
+    expect([numbers(first), first.next]).toEqual([[1, 2, 3, 4], 4])
+    const second = await owed(id, `?after=${first.next}`)
+    expect([numbers(second), second.next]).toEqual([[5], null])
+  })
+
+  it.each(['after=-1', 'after=1.5', 'after=x', 'after=0x10', 'after=1e3', 'after=%201', 'after=9007199254740993', 'after=', 'after=1&after=2', 'limit=0', 'limit=1001', 'limit=1.5', 'from=1'])('?%s is refused with the parameter', async (query) => {
+    const { id } = (await ask('POST', '/v1/endpoints', { url: URL_1 })).json.endpoint
+    expect(await ask('GET', `/v1/endpoints/${id}/events?${query}`)).toMatchObject({ status: 422, json: { errors: [{ parameter: query.split('=')[0] }] } })
   })
 })
 
@@ -184,7 +246,7 @@ describe('who may ask', () => {
     expect(await ask('GET', '/v1/nothing')).toMatchObject({ status: 404 })
     expect(await ask('GET', '/v1/events/%zz')).toMatchObject({ status: 404 })
     expect(await ask('PUT', '/v1/events')).toMatchObject({ status: 405, headers: { allow: 'POST, GET' } })
-    for (const path of ['/v1/events/evt_none', '/v1/endpoints/ep_none', '/v1/endpoints/ep_none/doctor', '/v1/deliveries/9/attempts', '/v1/deliveries/x/attempts', '/v1/replays/none']) expect(await ask('GET', path), path).toMatchObject({ status: 404, json: { code: expect.stringMatching(/^NO_SUCH/) } })
+    for (const path of ['/v1/events/evt_none', '/v1/endpoints/ep_none', '/v1/endpoints/ep_none/doctor', '/v1/endpoints/ep_none/events', '/v1/deliveries/9/attempts', '/v1/deliveries/x/attempts', '/v1/replays/none']) expect(await ask('GET', path), path).toMatchObject({ status: 404, json: { code: expect.stringMatching(/^NO_SUCH/) } })
   })
 })
 
@@ -252,7 +314,7 @@ describe('the document', () => {
     const asked: [keyof typeof ROUTES, string, unknown?][] = [
       ['takeEvent', '/v1/events', event], ['listEvents', '/v1/events'], ['showEvent', `/v1/events/${taken.json.id}`], ['addEndpoint', '/v1/endpoints', { url: URL_1, patterns: ['never.*'] }], ['listEndpoints', '/v1/endpoints'], ['showEndpoint', `/v1/endpoints/${id}`],
       ['changeEndpoint', `/v1/endpoints/${id}`, { weight: 2 }], ['enableEndpoint', `/v1/endpoints/${id}/enable`], ['pauseEndpoint', `/v1/endpoints/${id}/pause`], ['rotateSecret', `/v1/endpoints/${id}/rotate`], ['listSecrets', `/v1/endpoints/${id}/secrets`],
-      ['examine', `/v1/endpoints/${id}/doctor`], ['digest', `/v1/endpoints/${id}/digest?since=2020-01-01T00:00:00Z`], ['reconcile', `/v1/endpoints/${id}/reconcile`, { ids: [] }], ['listDeliveries', `/v1/deliveries?endpoint=${id}`],
+      ['examine', `/v1/endpoints/${id}/doctor`], ['listOwed', `/v1/endpoints/${id}/events`], ['digest', `/v1/endpoints/${id}/digest?since=2020-01-01T00:00:00Z`], ['reconcile', `/v1/endpoints/${id}/reconcile`, { ids: [] }], ['listDeliveries', `/v1/deliveries?endpoint=${id}`],
       ['listAttempts', `/v1/deliveries/${delivery.id}/attempts`], ['dlq', '/v1/dlq'], ['askReplay', '/v1/replays', { dlq: true, id: 'j' }], ['askReplay', '/v1/replays', { dlq: true, dry_run: true }], ['listReplays', '/v1/replays'], ['showReplay', '/v1/replays/j'], ['cancelReplay', '/v1/replays/j/cancel'],
       ['listLanes', '/v1/lanes'], ['health', '/healthz'], ['disableEndpoint', `/v1/endpoints/${id}/disable`], ['removeEndpoint', `/v1/endpoints/${id}`],
     ]

@@ -30,7 +30,7 @@ beforeEach(async () => {
     db: join(folder, 'webhooks.db'),
     node: 'n1',
     port: 0,
-    place: { masterKeys: [labKey(1)], allow: ['127.0.0.1/32'], plainHttp: true, version: '0.0.0' },
+    place: { keys: () => [labKey(1)], allow: ['127.0.0.1/32'], plainHttp: true, version: '0.0.0' },
     settings: { schedule: [50] },
   })
 })

@@ -35,7 +35,13 @@ export interface RunView {
   readonly unfired: readonly string[]
   readonly invariants: readonly { readonly invariant: string; readonly verdict: Verdict | null; readonly looked: string; readonly violations: readonly Violation[] }[]
   readonly events: readonly Event[]
+  /** What people call the endpoints that events name by their id. */
+  readonly names?: Names
 }
+
+export type Names = ReadonlyMap<string, string>
+
+const NO_NAMES: Names = new Map()
 
 export interface Section {
   lines: Line[]
@@ -106,7 +112,7 @@ export function foot(view: RunView, soFar: string, { columns, hint }: Frame): Se
     const lines = wrap(line(span(' violated ', 'loud'), ' '.repeat(TAG - 10), span(invariant, 'bad'), `  ${violations[0]?.why ?? ''}${violations.length > 1 ? `  (and ${violations.length - 1} more)` : ''}`), columns - 1, TAG)
     sections.push({ rank: 1, lines })
     const witnesses = (violations[0]?.witness ?? []).flatMap((seq) => view.events.find((event) => event.seq === seq) ?? [])
-    if (witnesses.length > 0) sections.push({ rank: 5, lines: witnesses.map((event) => fitLine([span(' '.repeat(TAG)), ...eventLine(event)], columns - 1)) })
+    if (witnesses.length > 0) sections.push({ rank: 5, lines: witnesses.map((event) => fitLine([span(' '.repeat(TAG)), ...eventLine(event, view.names)], columns - 1)) })
   }
   for (const { invariant, looked } of view.invariants.filter(({ verdict }) => verdict === 'undecided')) {
     sections.push({ rank: 1, lines: wrap(line(span(tag('undecided'), 'doubt'), invariant, span(`  ${looked}`, 'quiet')), columns - 1, TAG) })
@@ -135,16 +141,18 @@ function tagged(word: string, look: Look, items: readonly Line[], columns: numbe
 
 const LOOK_OF: Record<Tone, Look> = { plain: 'plain', good: 'good', doubt: 'doubt', bad: 'bad', fault: 'fault', quiet: 'quiet' }
 
-export function eventLine(event: Event): Line {
-  const said = inWords(event)
+export function eventLine(event: Event, names: Names = NO_NAMES): Line {
+  const name = names.get(String(event['endpoint']))
+  // What names the customer itself is about how the two belong together.
+  const said = inWords(name === undefined || event['customer'] !== undefined ? event : { ...event, endpoint: name })
   if (!said) return line(span(`${stamp(event.t)}  `, 'quiet'), span(`${cell(event.src, 12)} ${event.type}`, 'quiet'))
   return line(span(`${stamp(event.t)}  `, 'quiet'), span(`${cell(said.who, 12)} `, 'label'), span(said.what, LOOK_OF[said.tone]))
 }
 
 /** The latest things that happened, as many as there are rows for. */
-export function latestEvents(events: readonly Event[], rows: number, columns: number): Line[] {
+function latestEvents(events: readonly Event[], rows: number, columns: number, names?: Names): Line[] {
   const told = events.filter((event) => !SAID_ELSEWHERE.has(event.type) && inWords(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
-  return told.map((event, n) => fitLine(labelled(n === 0 ? 'events' : '', eventLine(event)), columns))
+  return told.map((event, n) => fitLine(labelled(n === 0 ? 'events' : '', eventLine(event, names)), columns))
 }
 
 const SAID_ELSEWHERE = new Set(['run.started', 'run.ended', 'world.opened'])
@@ -153,7 +161,7 @@ const SAID_ELSEWHERE = new Set(['run.started', 'run.ended', 'world.opened'])
 const DETAIL_ROWS = 6
 
 /** The list around the chosen event, and all that the event says. */
-function walked(events: readonly Event[], seq: number, rows: number, columns: number): Line[] {
+function walked(events: readonly Event[], seq: number, rows: number, columns: number, names?: Names): Line[] {
   const at = events.findIndex((event) => event.seq === seq)
   const chosen = events[at]
   if (!chosen) return []
@@ -161,7 +169,7 @@ function walked(events: readonly Event[], seq: number, rows: number, columns: nu
   const from = Math.max(0, Math.min(at - (list >> 1), events.length - list))
   const lines = events.slice(from, from + list).map((event, n) => {
     const here = from + n === at
-    const content = fitLine([span(here ? '› ' : '  ', 'chosen'), span(`#${event.seq}`.padEnd(7), here ? 'chosen' : 'quiet'), ...eventLine(event)], columns - 2)
+    const content = fitLine([span(here ? '› ' : '  ', 'chosen'), span(`#${event.seq}`.padEnd(7), here ? 'chosen' : 'quiet'), ...eventLine(event, names)], columns - 2)
     return [span(' '), ...(here ? content.map((part) => span(part.text, 'chosen')) : content)]
   })
   const { run, seq: _seq, t, at: wall, src, node, type, ...fields } = chosen
@@ -183,22 +191,22 @@ export const blank = (): Section => ({ rank: 9, lines: [[span(' ')]] })
 
 /** Draws sections into the frame, between the head and the foot of a run; `soFar` is its story while it goes on. */
 export function compose(view: RunView, soFar: string, frame: Frame, above: Section[]): Line[] {
-  return arrange({ head: head(view, frame), above, foot: foot(view, soFar, frame), events: view.events }, frame)
+  return arrange({ head: head(view, frame), above, foot: foot(view, soFar, frame), events: view.events, names: view.names }, frame)
 }
 
 /** Rows of the list that the reader walks, with the chosen event's fields. */
 export const walkedRows = (rows: number): number => Math.max(8, Math.min(20, rows >> 1))
 
 /** Draws sections into the frame: as many of the latest events as there is room for stand above the foot, or the list that the reader walks. */
-export function arrange({ head, above, foot, events }: { head: Line[]; above: Section[]; foot: Section[]; events: readonly Event[] }, frame: Frame): Line[] {
+export function arrange({ head, above, foot, events, names }: { head: Line[]; above: Section[]; foot: Section[]; events: readonly Event[]; names?: Names }, frame: Frame): Line[] {
   const rows = Math.max(1, frame.rows - 1)
   const first: Section = { rank: 0, lines: head }
   if (frame.walk !== null) {
-    const list: Section = { rank: 0, lines: walked(events, frame.walk, walkedRows(rows), frame.columns) }
+    const list: Section = { rank: 0, lines: walked(events, frame.walk, walkedRows(rows), frame.columns, names) }
     return stack([first, ...above, blank(), list, ...foot], rows)
   }
   const used = [first, ...above, ...foot].reduce((sum, section) => sum + section.lines.length, 0)
   const room = rows - used - 1
-  const latest = room >= 3 && frame.columns >= NARROW ? latestEvents(events, Math.min(room, 14), frame.columns) : []
+  const latest = room >= 3 && frame.columns >= NARROW ? latestEvents(events, Math.min(room, 14), frame.columns, names) : []
   return stack([first, ...above, ...(latest.length > 0 ? [blank(), { rank: 9, lines: latest }] : []), ...foot], rows)
 }

@@ -20,7 +20,8 @@ const WIDE = 130
 export function webhookLines(view: WebhookView, frame: Frame): Line[] {
   const { columns } = frame
   const attempts = latest(view, columns)
-  return compose(view, story(view), frame, [
+  const names = new Map([...view.lanes.values()].map(({ endpoint, name }) => [endpoint, name]))
+  return compose({ ...view, names }, story(view), frame, [
     ...laneSections(view, frame),
     blank(),
     { rank: 1, lines: totals(view, columns) },

@@ -40,6 +40,19 @@ test.each([60, 100, 160])('while one is away, at %i columns: its lane is parked,
   expect(text.replace(/\s+/g, ' ')).toMatch(/! customer-3 has failed \d+ times in a row, for [\d.]+ s; oldest undelivered [\d.]+ s/)
 })
 
+test('what happened is told by the name of the customer; the line that says whose an endpoint is, and the fields of an event, keep its id', () => {
+  const view = whileAway()
+  const { endpoint } = [...view.lanes.values()].find(({ name }) => name === 'customer-3')!
+  const text = toText(webhookLines(view, frame(160, view.t)))
+  expect(text).toMatch(/customer-3 {3}PARKED after 5 failures in a row/)
+  expect(text).toContain(`customer-3   is told at endpoint ${endpoint}`)
+  expect(text.replaceAll(/is told at endpoint ep_\w+/g, '')).not.toContain('ep_')
+  const parked = view.events.find(({ type }) => type === 'lane.parked')!
+  const walked = toText(webhookLines(view, { ...frame(160, view.t), walk: parked.seq }))
+  expect(walked).toMatch(new RegExp(`› #${parked.seq} .*customer-3 {3}PARKED`))
+  expect(walked).toContain(`endpoint ${endpoint}`)
+})
+
 test('a low terminal keeps the lanes and the story', () => {
   const view = whileAway()
   const text = toText(webhookLines(view, frame(100, view.t, 12)))
