@@ -83,7 +83,7 @@ export async function openUpWebhooks({ log, clock, random, seed, toxics, port, p
     port,
     onLost,
   })
-  const place = { masterKeys: [labKey(seed)], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' }
+  const place = { keys: () => [labKey(seed)], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' }
 
   async function register(): Promise<void> {
     // For the operator's commands: they look for the key beside the database.
