@@ -16,7 +16,7 @@ interface Rule {
 
 const COMMANDS_AND_PLAN = ['src/commands/', 'src/lab/plan.ts']
 /** src/address.ts takes node's reading of addresses from node:net, and no socket. */
-const SOCKETS = ['src/http-server.ts', 'src/http-client.ts', 'src/open-network.ts', 'src/address.ts', 'src/proxy/link.ts', 'src/proxy/admin.ts', 'src/proxy/http-hop.ts', 'src/proxy/evil-receiver.ts']
+const SOCKETS = ['src/http-server.ts', 'src/http-client.ts', 'src/open-network.ts', 'src/address.ts', 'src/reset.ts', 'src/proxy/link.ts', 'src/proxy/admin.ts', 'src/proxy/http-hop.ts', 'src/proxy/evil-receiver.ts']
 const FILES = ['src/engines/store/sqlite.ts', 'src/engines/payment/ledger.ts', 'src/lab/', 'src/commands/']
 const SCREENS = ['src/lab/reporters/screens/']
 
