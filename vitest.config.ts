@@ -10,5 +10,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     disableConsoleIntercept: true,
+    // What was built is imported as Node does it: it is what users run, and oclif imports it so as well.
+    server: { deps: { external: [/\/dist\//] } },
   },
 })

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resil, root, start } from './cli.ts'
+import { refused } from './refused.ts'
 import type { Around } from './standing.ts'
 import { curl, folder, killAll, openAround, order, removeFolders, stand } from './standing.ts'
 
@@ -64,21 +65,21 @@ describe('flags', () => {
     await service.stop()
   })
 
-  it.each(['70000', '-1', '80.5', '0x50'])('A2 --port %s is refused', (port) => {
-    expectRefusal(resil(['pay', 'serve', `--port=${port}`]), 'is not a port')
+  it.each(['70000', '-1', '80.5', '0x50'])('A2 --port %s is refused', async (port) => {
+    expectRefusal(await refused(['pay', 'serve', `--port=${port}`]), 'is not a port')
   })
 
   it('A3 a port in use is refused by its number', async () => {
     const holder = createServer().listen(0, '127.0.0.1')
     await once(holder, 'listening')
     const { port } = holder.address() as AddressInfo
-    expectRefusal(resil(['pay', 'serve', '--port', String(port), '--db', join(folder(), 'payments.db')]), `port ${port} on 127\\.0\\.0\\.1 is in use; `)
+    expectRefusal(await refused(['pay', 'serve', '--port', String(port), '--db', join(folder(), 'payments.db')]), `port ${port} on 127\\.0\\.0\\.1 is in use; `)
     holder.close()
   })
 
-  it.each(['0.0.0.0', '::', '127.0.0.1.nip.io', ''])('A4 --host "%s" is refused without --allow-remote', (host) => {
+  it.each(['0.0.0.0', '::', '127.0.0.1.nip.io', ''])('A4 --host "%s" is refused without --allow-remote', async (host) => {
     const db = join(folder(), 'payments.db')
-    expectRefusal(serve(['--host', host, '--db', db]), /can be reached from other machines, and there is no password; .*--allow-remote/)
+    expectRefusal(await refused(['pay', 'serve', '--port', '0', '--host', host, '--db', db]), /can be reached from other machines, and there is no password; .*--allow-remote/)
     expect(existsSync(db)).toBe(false)
   })
 
@@ -88,42 +89,42 @@ describe('flags', () => {
     await service.stop()
   })
 
-  it.each([['pay', '--seed', 'abc'], ['pay', '--seed', '18446744073709551616'], ['up', '--seed', '-1']])('A5 %s %s %s is refused', (...args) => {
-    expectRefusal(resil(args), 'is not a seed')
+  it.each([['pay', '--seed', 'abc'], ['pay', '--seed', '18446744073709551616'], ['up', '--seed', '-1']])('A5 %s %s %s is refused', async (...args) => {
+    expectRefusal(await refused(args), 'is not a seed')
   })
 
-  it.each([['--clicks', '0'], ['--clicks', '10001'], ['--clicks', '2.5']])('A6 pay %s %s is refused', (...args) => {
-    expectRefusal(resil(['pay', ...args]), 'is not a whole number from 1 to 100')
+  it.each([['--clicks', '0'], ['--clicks', '10001'], ['--clicks', '2.5']])('A6 pay %s %s is refused', async (...args) => {
+    expectRefusal(await refused(['pay', ...args]), 'is not a whole number from 1 to 100')
   })
 
-  it.each([['serve', '--port', '0'], ['list'], ['status', 'pay_1']])('A7 pay %s of a file that is no database of ours is refused, and the file is as it was', (...args) => {
+  it.each([['serve', '--port', '0'], ['list'], ['status', 'pay_1']])('A7 pay %s of a file that is no database of ours is refused, and the file is as it was', async (...args) => {
     const file = join(folder(), 'passwd')
     copyFileSync('/etc/passwd', file)
-    expectRefusal(resil(['pay', ...args, '--db', file]), 'passwd is not a database of this program; choose another file')
+    expectRefusal(await refused(['pay', ...args, '--db', file]), 'passwd is not a database of this program; choose another file')
     expect(readFileSync(file)).toEqual(readFileSync('/etc/passwd'))
     expect(readdirSync(join(file, '..'))).toEqual(['passwd'])
   })
 
-  it.each([['serve', '--port', '0'], ['list'], ['status', 'pay_1']])('A8 pay %s of a folder is refused', (...args) => {
-    expectRefusal(resil(['pay', ...args, '--db', folder()]), 'is a directory')
+  it.each([['serve', '--port', '0'], ['list'], ['status', 'pay_1']])('A8 pay %s of a folder is refused', async (...args) => {
+    expectRefusal(await refused(['pay', ...args, '--db', folder()]), 'is a directory')
   })
 
-  it.each([['serve', '--port', '0'], ['list'], ['status', 'pay_1']])('A9 pay %s of a URI is refused: --db takes a path', (...args) => {
-    expectRefusal(resil(['pay', ...args, '--db', 'file:payments.db?mode=ro']), 'URIs are not understood; give a plain path')
+  it.each([['serve', '--port', '0'], ['list'], ['status', 'pay_1']])('A9 pay %s of a URI is refused: --db takes a path', async (...args) => {
+    expectRefusal(await refused(['pay', ...args, '--db', 'file:payments.db?mode=ro']), 'URIs are not understood; give a plain path')
   })
 
-  it('A10 an unknown flag is refused with the one that was meant', () => {
-    expectRefusal(resil(['pay', 'serve', '--bnak', 'http://127.0.0.1:1']), 'did you mean --bank\\?')
-    expectRefusal(resil(['pay', '--dobule-click']), 'did you mean --double-click\\?')
+  it('A10 an unknown flag is refused with the one that was meant', async () => {
+    expectRefusal(await refused(['pay', 'serve', '--bnak', 'http://127.0.0.1:1']), 'did you mean --bank\\?')
+    expectRefusal(await refused(['pay', '--dobule-click']), 'did you mean --double-click\\?')
   })
 
-  it('A11 a flag given twice is refused', () => {
-    expectRefusal(resil(['pay', 'serve', '--db', 'a', '--db', 'b']), '--db was given twice; give it once')
+  it('A11 a flag given twice is refused', async () => {
+    expectRefusal(await refused(['pay', 'serve', '--db', 'a', '--db', 'b']), '--db was given twice; give it once')
   })
 
-  it.each(['javascript:alert(1)', 'file:///etc/passwd', '127.0.0.1:4002', 'http://user:secret@127.0.0.1:4002', ''])('A12 --bank "%s" is no base URL, and no database is made', (url) => {
+  it.each(['javascript:alert(1)', 'file:///etc/passwd', '127.0.0.1:4002', 'http://user:secret@127.0.0.1:4002', ''])('A12 --bank "%s" is no base URL, and no database is made', async (url) => {
     const db = join(folder(), 'payments.db')
-    expectRefusal(serve(['--bank', url, '--db', db]), 'bank: .* is no base URL; give http://')
+    expectRefusal(await refused(['pay', 'serve', '--port', '0', '--bank', url, '--db', db]), 'bank: .* is no base URL; give http://')
     expect(existsSync(db)).toBe(false)
   })
 
@@ -139,8 +140,8 @@ describe('flags', () => {
     expect({ status, lines: stderr.split('\n').length - 1 }).toEqual({ status: 2, lines: 1 })
   })
 
-  it.each([['--deadline', '1s'], ['--deadline', '1h'], ['--settle', '24h'], ['--deadline', '5']])('%s %s is refused: it would break what is promised', (flag, value) => {
-    expectRefusal(serve([flag, value, '--db', join(folder(), 'payments.db')]), /is not between|is not a duration/)
+  it.each([['--deadline', '1s'], ['--deadline', '1h'], ['--settle', '24h'], ['--deadline', '5']])('%s %s is refused: it would break what is promised', async (flag, value) => {
+    expectRefusal(await refused(['pay', 'serve', '--port', '0', flag, value, '--db', join(folder(), 'payments.db')]), /is not between|is not a duration/)
   })
 })
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { resil, start } from './cli.ts'
 import type { Running } from './cli.ts'
+import { refused } from './refused.ts'
 
 let folder: string
 beforeAll(() => {
@@ -14,11 +15,12 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 let n = 0
 const newDb = () => join(folder, `${++n}.db`)
-const cron = (db: string, ...args: string[]) => {
+const words = (db: string, args: string[]) => {
   const dashes = args.indexOf('--')
   const [own, job] = dashes === -1 ? [args, []] : [args.slice(0, dashes), args.slice(dashes)]
-  return resil(['cron', ...own, '--db', db, ...job])
+  return ['cron', ...own, '--db', db, ...job]
 }
+const cron = (db: string, ...args: string[]) => resil(words(db, args))
 const node = (db: string, name: string, ...more: string[]): Running => start('bin/run.js', ['cron', 'run', '--db', db, '--node', name, '--json', ...more])
 const ends = (db: string, name: string) => cron(db, 'history', name, '--limit', '1000', '--json').json() as { tick: string; state: string; kind: string; attempts: number; output: string | null; reason: string }[]
 
@@ -59,11 +61,11 @@ describe('an operator', () => {
     ['schedules: { "../a": { when: "@daily", run: x } }', /is no name/],
     ['schedules: { a: { when: "@daily", http: { url: "ftp://a/" } } }', /url/],
     ['schedules: { a: { when: "@daily", run: x, timeout: 5 } }', /timeout/],
-  ])('a file that says %s changes nothing, exit code 2', (text, message) => {
+  ])('a file that says %s changes nothing, exit code 2', async (text, message) => {
     const file = join(folder, 'bad.yaml')
     writeFileSync(file, text)
     const db = newDb()
-    const { exit, stderr } = cron(db, 'apply', file)
+    const { exit, stderr } = await refused(words(db, ['apply', file]))
     expect({ exit, lines: stderr.trim().split('\n').length, made: existsSync(db) }).toEqual({ exit: 2, lines: 1, made: false })
     expect(stderr).toMatch(message)
   })
@@ -101,8 +103,8 @@ describe('an operator', () => {
     ['a time that is none', ['backfill', 'x', '--from', 'yesterday', '--to', '2020-01-01'], /no point in time/],
     ['a lease that is too short', ['run', '--ttl', '10ms'], /not between 500 and/],
     ['a node name that is none', ['run', '--node', '../n'], /no name for a node/],
-  ])('is told of %s on one line, exit code 2', (_, args, message) => {
-    const { exit, stderr } = cron(newDb(), ...args)
+  ])('is told of %s on one line, exit code 2', async (_, args, message) => {
+    const { exit, stderr } = await refused(words(newDb(), args))
     expect({ exit, lines: stderr.trim().split('\n').length }).toEqual({ exit: 2, lines: 1 })
     expect(stderr).toMatch(message)
   })

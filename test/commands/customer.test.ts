@@ -8,7 +8,8 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, describe, expect, it } from 'vitest'
 import { SystemClock } from '../../src/clock.ts'
 import { moodNames, readMoods } from '../../src/lab/mood.ts'
-import { resil, start } from './cli.ts'
+import { start } from './cli.ts'
+import { refused } from './refused.ts'
 import { curl, killAll, stand } from './standing.ts'
 
 afterAll(killAll)
@@ -122,8 +123,8 @@ describe('what is refused with 2, one line and a hint', () => {
     ['a lie that it does not tell', ['--lie', 'rude'], 'customer knows no lie called rude'],
     ['a secret that is none', ['--secret', 'hunter2hunter2'], 'this is no secret of a webhook'],
     ['an address that is none', ['--acks', 'nowhere'], 'nowhere is no base URL'],
-  ])('%s', (_, args, why) => {
-    const { exit, stdout, stderr } = resil([...quick.slice(0, 4), ...args])
+  ])('%s', async (_, args, why) => {
+    const { exit, stdout, stderr } = await refused([...quick.slice(0, 4), ...args])
     expect({ exit, stdout, lines: stderr.split('\n').length - 1 }).toEqual({ exit: 2, stdout: '', lines: 1 })
     expect(stderr).toContain(why)
     expect(stderr).not.toContain('hunter2')

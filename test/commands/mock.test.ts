@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { readLie } from '../../src/lab/mock-alone.ts'
 import { lies } from '../../src/proxy/mocks/bank.ts'
 import { resil } from './cli.ts'
+import { refused } from './refused.ts'
 import { curl, killAll, stand } from './standing.ts'
 
 afterAll(killAll)
@@ -102,8 +103,8 @@ describe('what is refused with 2, one line and a hint', () => {
     ['A5 a seed that is none', ['fraud', '--seed', 'abc'], '"abc" is not a seed'],
     ['A10 a flag that is none', ['bank', '--lei', 'garbage'], 'did you mean --lie?'],
     ['A11 a flag twice', ['bank', '--port', '0', '--port', '0'], '--port was given twice'],
-  ])('%s', (_, args, why) => {
-    const { exit, stdout, stderr } = resil(['mock', ...args])
+  ])('%s', async (_, args, why) => {
+    const { exit, stdout, stderr } = await refused(['mock', ...args])
     expect({ exit, stdout, lines: stderr.split('\n').length - 1 }).toEqual({ exit: 2, stdout: '', lines: 1 })
     expect(stderr).toContain(why)
   })

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { resil, root, start } from './cli.ts'
+import { refused } from './refused.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'resil-test-'))
 const service = createServer((_request, response) => response.end('here'))
@@ -106,8 +107,8 @@ describe('a journal and its replay', () => {
     [['--replay', journal, '--seed', '1'], /--seed/],
     [['--replay', journal, '--journal', journal], /--journal/],
     [['--listen', '0', '--upstream', 'x:1', '--journal', join(folder, 'none', 'x')], /cannot be written/],
-  ])('proxy start %j is a wrong use', (args, message) => {
-    const ended = resil(['proxy', 'start', '--port', '0', ...args])
+  ])('proxy start %j is a wrong use', async (args, message) => {
+    const ended = await refused(['proxy', 'start', '--port', '0', ...args])
     expect([ended.exit, ended.stderr]).toEqual([2, expect.stringMatching(message)])
   })
 })
@@ -158,8 +159,8 @@ describe('proxy start and those who drive it', () => {
     [['--host', '0.0.0.0', '--allow-remote'], 2, /token/],
     [['--token-file', join(root, 'package.json')], 2, /is no token/],
     [['--port', '70000'], 2, /port/],
-  ])('proxy start %j ends with %i and one line', (args, exit, message) => {
-    const ended = resil(['proxy', 'start', ...(args.includes('--port') ? [] : ['--port', '0']), ...args])
+  ])('proxy start %j ends with %i and one line', async (args, exit, message) => {
+    const ended = await refused(['proxy', 'start', ...(args.includes('--port') ? [] : ['--port', '0']), ...args])
     expect({ exit: ended.exit, stdout: ended.stdout }).toEqual({ exit, stdout: '' })
     expect(ended.stderr).toMatch(message)
     expect(ended.stderr.trimEnd().split('\n')).toHaveLength(1)

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { resil, start } from './cli.ts'
 import type { Running } from './cli.ts'
+import { refused } from './refused.ts'
 
 const LONG = 60_000
 let folder: string
@@ -86,8 +87,8 @@ describe('an operator', () => {
     [['endpoint', 'show', 'ep_nobody'], /no endpoint/],
     [['replay'], /everything/],
     [['replay', '--dlq', '--rate', 'fast'], /no rate/],
-  ])('%j is refused in one line, with exit code 2', (args, why) => {
-    const { exit, stderr } = webhook(newDb(), ...args)
+  ])('%j is refused in one line, with exit code 2', async (args, why) => {
+    const { exit, stderr } = await refused(['webhook', ...args, '--db', newDb()])
     expect(stderr).toMatch(why)
     expect(stderr.trim().split('\n')).toHaveLength(1)
     expect(exit).toBe(2)

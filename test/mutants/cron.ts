@@ -1,4 +1,4 @@
-/** Schedulers with one planted bug each: copies of src/engines/cron with a few words replaced. */
+/** Schedulers with one planted bug each: files of src/engines/cron with a few words replaced. */
 import { pathToFileURL } from 'node:url'
 import { dirname, join } from 'node:path'
 import type { CronEngine, CronOutside, CronSettings } from '../../src/engines/cron/engine.ts'

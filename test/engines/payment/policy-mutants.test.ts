@@ -1,15 +1,8 @@
 /** What stands before the services, broken on purpose: each scenario of time, retries, breakers and bulkheads convicts the bug that it is for. */
 import { describe, expect, it } from 'vitest'
-import type { Plan, Subject } from '../../../src/lab/plan.ts'
-import type { Result } from '../../../src/lab/run.ts'
-import { run } from '../../../src/lab/run.ts'
 import type { Plant } from '../../mutants/plant.ts'
 import { plant } from '../../mutants/plant.ts'
-
-const play = (scenario: string, subject: Subject): Promise<Result> => {
-  const plan: Plan = { scenario, mode: 'sim', seed: 1, subject, toxics: [], invariants: [], options: { clicks: 2, amountMinor: 9900, currency: 'USD' }, again: '' }
-  return run(plan, { untold: true })
-}
+import { violated } from '../../mutants/violated.ts'
 
 interface Trial {
   bug: string
@@ -193,8 +186,7 @@ describe.each(trials)('$bug', ({ bug, plants, convicts }) => {
     const planted = plant(['payment', 'policies'], bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
     try {
       for (const [scenario, name] of Object.entries(convicts)) {
-        const result = await play(scenario, { kind: 'module', file: planted.file })
-        expect(result.findings.filter(({ verdict }) => verdict === 'violated').map(({ invariant }) => invariant), scenario).toContain(name)
+        expect(await violated(scenario, planted.file, name), scenario).toContain(name)
       }
     } finally {
       planted.forget()

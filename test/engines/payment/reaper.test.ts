@@ -1,4 +1,4 @@
-/** What is kept for ever and what is not: a hundred days of payments in virtual time, with short lifetimes. */
+/** What is kept for ever and what is not: sixty days of payments in virtual time, with short lifetimes. */
 import { expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/clock.ts'
 import { ResilError } from '../../../src/errors.ts'
@@ -17,7 +17,7 @@ import { signature, WEBHOOK_SECRET } from '../../../src/proxy/bank/webhooks.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-const DAYS = 100
+const DAYS = 60
 /** Keys are forgotten after this many days. */
 const KEPT_DAYS = 4
 const PER_DAY = 40
@@ -95,7 +95,7 @@ const count = async (store: Store, table: string, where = '1 = 1') => (await sto
 const pages = async (store: Store) =>
   (await store.transaction('count', (tx) => tx.query<{ n: number }>("SELECT COUNT(*) AS n FROM dbstat WHERE name NOT IN (SELECT name FROM sqlite_master WHERE tbl_name IN ('ledger', 'orders'))")))[0]!.n
 
-it('a hundred days of steady load: rows and pages stay level, and nothing unfinished is ever forgotten', { timeout: 120_000 }, async () => {
+it('sixty days of steady load: rows and pages stay level, and nothing unfinished is ever forgotten', { timeout: 120_000 }, async () => {
   await among(SETTINGS, async ({ clock, store, ask, most }) => {
     const TABLES = ['payments', 'attempts', 'outbox', 'evidence', 'refunds', 'bank_events']
     const unfinished: string[] = []

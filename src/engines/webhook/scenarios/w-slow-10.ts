@@ -3,7 +3,7 @@ import { ALWAYS, percentile } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
 
 const PER_SECOND = 100
-const MESSAGES = 3000
+const MESSAGES = 1500
 /** Each so manieth is for the slow one. */
 const SLOW_EVERY = 100
 
