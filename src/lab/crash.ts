@@ -109,8 +109,9 @@ export class Life {
     }
   }
 
-  network(inner: Network): Network {
-    return { call: (service: string, request: HttpRequest, options: CallOptions) => this.#cross(`call:${service}`, () => inner.call(service, request, options)) }
+  /** `nameOf` tells the name of what is called, where it is called by its address. */
+  network(inner: Network, nameOf: (service: string) => string = (service) => service): Network {
+    return { call: (service: string, request: HttpRequest, options: CallOptions) => this.#cross(`call:${nameOf(service)}`, () => inner.call(service, request, options)) }
   }
 
   /** Its clients: they see a reset when it dies under them. */

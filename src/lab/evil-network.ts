@@ -1,6 +1,6 @@
 /**
  * What stands between a simulated engine and a customer that is evil in bytes: it answers what src/open-network.ts makes of such bytes (see the table in its head),
- * for in a world without bytes nobody else can. Whether it does make that of them is shown on sockets.
+ * for in a world without bytes nobody else can. Whether it does make that of them is shown on sockets, where evil-sockets.ts stands in its place.
  *
  * | mood                                         | reaches the customer | outcome |
  * |----------------------------------------------|----------------------|---------|
@@ -25,6 +25,7 @@ import type { CallOptions, HttpRequest, HttpResponse, Network, Outcome } from '.
 import type { OpenAnswer } from '../open-network.ts'
 import { BODY_KEPT } from '../open-network.ts'
 import type { Evil } from '../engines/webhook/stage.ts'
+import type { EvilMachines } from './evil-machines.ts'
 
 /** For the name, the connection and TLS, ms: as long as on sockets. */
 const CONNECT_LIMIT_MS = 10_000
@@ -54,7 +55,7 @@ const ANSWERED: Partial<Record<Evil, OpenAnswer>> = {
   ansi: { status: 500, headers: { 'x-mood': '\u001b[31mred' }, body: '\u001b]0;owned\u0007\u001b[2J' },
 }
 
-export class EvilNetwork {
+export class EvilNetwork implements EvilMachines {
   readonly #log: Log
   readonly #moods = new Map<string, Evil>()
   #raced = 0
@@ -65,13 +66,15 @@ export class EvilNetwork {
   }
 
   /** Null ends it. */
-  become(customer: string, mood: Evil | null): void {
+  become(customer: string, mood: Evil | null): Promise<void> {
     if (mood === null) this.#moods.delete(customer)
     else this.#moods.set(customer, mood)
+    return Promise.resolve()
   }
 
-  heal(): void {
+  heal(): Promise<void> {
     this.#moods.clear()
+    return Promise.resolve()
   }
 
   /** One life's way to the customers. */

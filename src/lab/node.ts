@@ -10,6 +10,7 @@ import { Random } from '../random.ts'
 import type { CronSettings } from '../engines/cron/engine.ts'
 import type { CreateWebhook } from '../engines/webhook/engine.ts'
 import type { WebhookSettings } from '../engines/webhook/settings.ts'
+import { AUTHORITY } from '../proxy/evil-certificates.ts'
 import { Life } from './crash.ts'
 import type { FromNode, NodeOrders, ToNode } from './node-channel.ts'
 import { DEATH_FD, DRAIN_MS } from './node-channel.ts'
@@ -73,12 +74,15 @@ async function startCron(orders: NodeOrders, log: Log): Promise<void> {
 async function startWebhooks(orders: NodeOrders, log: Log): Promise<void> {
   const { labKey, runWebhookNode } = await import('./webhook-alone.ts')
   const { node, incarnation, db, port, seed } = orders
+  // Customers are called by their address.
+  const names = new Map(Object.entries(orders.services).map(([name, url]) => [new URL(url).host, name]))
+  const nameOf = (origin: string) => names.get(new URL(origin).host) ?? origin
   const create = orders.module === undefined ? undefined : (await loadModule<{ createEngine: CreateWebhook }>(orders.module, 'createEngine')).createEngine
   const running = await runWebhookNode({
     clock, log, db, node, port, create,
     place: { keys: () => [labKey(seed)], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' },
     settings: orders.settings as Partial<WebhookSettings>,
-    lab: { boundary: life!, random: Random.seeded(seed).fork(`node/${node}/${incarnation}`), incarnation },
+    lab: { boundary: { store: (inner) => life!.store(inner), handle: (inner) => life!.handle(inner), network: (inner) => life!.network(inner, nameOf) }, random: Random.seeded(seed).fork(`node/${node}/${incarnation}`), incarnation, ca: AUTHORITY },
   })
   served = running
   running.failed.catch(giveUp)

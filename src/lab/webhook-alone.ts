@@ -75,15 +75,15 @@ export interface WebhookNodeOptions {
   place: WebhookPlace
   settings: Partial<WebhookSettings>
   create?: CreateWebhook
-  /** A node of the laboratory: its boundary, and its chance. */
-  lab?: { boundary: { store(inner: Store): Store; network(inner: Network): Network; handle(inner: Service): Service }; random: Random; incarnation: number }
+  /** A node of the laboratory: its boundary, its chance, and who vouches for customers there (PEM). */
+  lab?: { boundary: { store(inner: Store): Store; network(inner: Network): Network; handle(inner: Service): Service }; random: Random; incarnation: number; ca: string }
 }
 
 /** Throws what the store, the keys, the engine or the port refuse. */
 export async function runWebhookNode({ clock, log, db, node, host, port, place, settings, create = createEngine, lab }: WebhookNodeOptions): Promise<WebhookNode> {
   const random = lab?.random ?? Random.system()
   const store = await openSqlite(db, { clock, random: random.fork('store') })
-  const network = new OpenNetwork({ clock, allow: place.allow, connectionsPerOrigin: settings.placesMost })
+  const network = new OpenNetwork({ clock, allow: place.allow, connectionsPerOrigin: settings.placesMost, ca: lab?.ca })
   const stop = new AbortController()
   try {
     await refuseOthers(store, 'webhook')

@@ -24,6 +24,7 @@ import type { Mood } from '../proxy/customer/mood.ts'
 import type { Customer } from '../proxy/mocks/customer.ts'
 import { customer as openCustomer, typicalLatency } from '../proxy/mocks/customer.ts'
 import type { Toxic } from '../proxy/toxic.ts'
+import type { EvilMachines } from './evil-machines.ts'
 import { EvilNetwork } from './evil-network.ts'
 import type { Plan } from './plan.ts'
 import type { Opened, RunOptions } from './run.ts'
@@ -62,8 +63,8 @@ interface Parts {
   store: Store
   customers: ReadonlyMap<string, Customer>
   settings: WebhookSettings
-  /** Absent on sockets. */
-  evil?: EvilNetwork
+  inRealTime: boolean
+  evil: EvilMachines
   /** Where a customer is. */
   urlOf(customer: string): string
 }
@@ -74,6 +75,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
   readonly store: Store
   readonly settings: WebhookSettings
   readonly customers: readonly string[]
+  readonly inRealTime: boolean
   readonly #parts: Parts
   readonly #events: Event[] = []
   readonly #secrets = new Map<string, string[]>()
@@ -95,6 +97,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     this.store = parts.store
     this.settings = parts.settings
     this.customers = [...parts.customers.keys()]
+    this.inRealTime = parts.inRealTime
     setup.log.subscribe((event) => {
       this.#events.push(event)
       if (event.type === 'endpoint.disabled') this.#disabled.add(event['endpoint'])
@@ -137,13 +140,11 @@ class LabWebhookStage extends LabStage implements WebhookStage {
     this.#customer(customer).mood(mood as Mood)
   }
 
-  evil(customer: string, mood: Evil | null): void {
+  async evil(customer: string, mood: Evil | null): Promise<void> {
     this.#customer(customer)
-    const { evil } = this.#parts
-    if (!evil) throw new ResilError('NEEDS_REAL_SOCKETS', `a customer that is ${mood ?? 'well'} in bytes needs a receiver of bytes, which this world has not`, 'add --sim')
-    evil.become(customer, mood)
-    this.note('customer.spoilt', { customer, mood })
     if (mood !== null) this.mustFire(`${customer}:${mood}`, (event) => event.type === 'toxic.hit' && event['link'] === customer && event['toxic'] === mood)
+    await this.#parts.evil.become(customer, mood)
+    this.note('customer.spoilt', { customer, mood })
   }
 
   skew(customer: string, ms: number): void {
@@ -293,7 +294,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
       this.#held.delete(endpoint)
       await this.endpoints.setState(endpoint, 'enabled', { who: SCREEN, why: 'all is made well' })
     }
-    this.#parts.evil?.heal()
+    await this.#parts.evil.heal()
     for (const name of this.customers) this.mood(name, { kind: 'healthy' })
     await this.settled(PATIENCE_MS)
   }
@@ -308,7 +309,7 @@ class LabWebhookStage extends LabStage implements WebhookStage {
 export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxics: Record<string, Toxic>, id: string, options: RunOptions): Promise<Opened> {
   const random = Random.seeded(plan.seed)
   const nodes = Array.from({ length: scenario.nodes ?? 1 }, (_, n) => `n${n + 1}`)
-  const own = { ...QUICK, ...scenario.settings }
+  const own = { ...QUICK, ...scenario.settings, ...(plan.mode === 'wire' && scenario.settingsInRealTime) }
   const settings: WebhookSettings = { ...DEFAULTS, ...own }
   const masterKey = labKey(plan.seed)
   const place = { masterKeys: [masterKey], allow: ['127.0.0.1/32'], plainHttp: true, version: 'laboratory' }
@@ -364,20 +365,30 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
     })
     const { endpoints, replays } = create({ clock, random: random.fork('operator'), store, ...place, network: nobody, log: silentLog, node: 'operator', incarnation: 1 }, settings)
     const script = new NodeClock(clock)
-    return opened({ body, log, script }, { endpoints, replays, store, customers, settings, evil, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
+    return opened({ body, log, script }, { endpoints, replays, store, customers, settings, inRealTime: false, evil, urlOf: (name) => `https://${name}.example/hook` }, { urls: {}, live, script, close: () => body.close() })
   }
 
-  const { openWireBody } = await import('./wire-body.ts')
+  const [{ openWireBody }, { EvilSockets }] = await Promise.all([import('./wire-body.ts'), import('./evil-sockets.ts')])
   const clock = new SystemClock()
   const log = new EventLog(id, clock)
   const customers = customersOf(clock, log)
   const { body, urls } = await openWireBody({ clock, log, random, seed: plan.seed, toxics, mocks: Object.fromEntries(customers), subject: plan.subject, engine: 'webhook', refusals: scenario.refusals, settings: own as Record<string, unknown>, nodes, db: plan.db, ports: plan.ports ?? {} })
-  const beside = await openWebhooks(body.db, { ...place, keys: () => place.masterKeys }, clock).catch(async (error: unknown) => {
-    await body.close()
-    throw error
-  })
+  const evil = new EvilSockets({ clock, log, customers, tls: scenario.tls === true, divert: (name, port) => body.divert(name, port) })
+  const beside = await evil
+    .start()
+    .then(() => openWebhooks(body.db, { ...place, keys: () => place.masterKeys }, clock))
+    .catch(async (error: unknown) => {
+      await evil.close()
+      await body.close()
+      throw error
+    })
   const script = new NodeClock(clock)
-  return opened({ body, log, script }, { endpoints: beside.engine.endpoints, replays: beside.engine.replays, store: beside.store, customers, settings, urlOf: (name) => `${urls[name]}/hook` }, { urls, live: (work) => work, script, close: () => beside.close().finally(() => body.close()) })
+  const close = async () => {
+    await beside.close()
+    await body.close().finally(() => evil.close())
+  }
+  const urlOf = (name: string) => `${scenario.tls ? urls[name]!.replace('http:', 'https:') : urls[name]}/hook`
+  return opened({ body, log, script }, { endpoints: beside.engine.endpoints, replays: beside.engine.replays, store: beside.store, customers, settings, inRealTime: true, evil, urlOf }, { urls, live: (work) => work, script, close })
 }
 
 const nobody: Network = { call: () => Promise.reject(new Error('an operator sends nothing')) }

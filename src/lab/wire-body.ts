@@ -87,7 +87,9 @@ interface WireNode {
   /** Answers that clients got from it, for deaths right after one. */
   answers: number
   deathsByAnswer: number[]
+  /** What was armed has reached it; and who waits for it to say so, in order. */
   armed: Promise<void>
+  arming: (() => void)[]
 }
 
 export interface OpenedWire {
@@ -125,6 +127,8 @@ export class WireBody implements PaymentBody {
   readonly #setup: WireSetup
   readonly #links = new Map<string, Link>()
   readonly #servers: HttpServer[] = []
+  /** Ports of the mocks themselves. */
+  readonly #homes = new Map<string, number>()
   readonly #nodes = new Map<string, WireNode>()
   readonly #folder: string | undefined
   readonly #db: string
@@ -139,7 +143,7 @@ export class WireBody implements PaymentBody {
     this.#folder = setup.db === undefined && this.mortal ? mkdtempSync(join(tmpdir(), 'resil-')) : undefined
     this.#db = setup.db ?? join(this.#folder ?? '', `${SERVICE_OF[setup.engine]}.db`)
     for (const node of setup.nodes) {
-      this.#nodes.set(node, { incarnation: setup.livesBefore ?? 0, child: undefined, exited: Promise.resolve(), ending: undefined, port: 0, link: undefined, network: undefined, points: [], answers: 0, deathsByAnswer: [], armed: Promise.resolve() })
+      this.#nodes.set(node, { incarnation: setup.livesBefore ?? 0, child: undefined, exited: Promise.resolve(), ending: undefined, port: 0, link: undefined, network: undefined, points: [], answers: 0, deathsByAnswer: [], armed: Promise.resolve(), arming: [] })
     }
   }
 
@@ -151,6 +155,7 @@ export class WireBody implements PaymentBody {
       const server = await serveHttp(handle, { clock })
       this.#servers.push(server)
       const link = await this.#link(name, { port: ports[name] ?? 0 }, server.port)
+      this.#homes.set(name, server.port)
       urls[name] = `http://127.0.0.1:${link.address.port}`
       urls[`${name} itself`] = server.url
     }
@@ -173,6 +178,13 @@ export class WireBody implements PaymentBody {
 
   get links(): HostileLink[] {
     return [...this.#links.values()]
+  }
+
+  /** Sends what comes over a link to another port than its mock's, or to that again; what is open there is closed. */
+  divert(name: string, port: number | undefined): Promise<void> {
+    const link = this.#links.get(name)
+    assert(link !== undefined, `${name} has a link`)
+    return link.update({ upstream: { host: '127.0.0.1', port: port ?? this.#homes.get(name)! } })
   }
 
   /** The database file of the nodes. */
@@ -220,6 +232,7 @@ export class WireBody implements PaymentBody {
       child.on('message', (message: FromNode) => {
         if ('event' in message) log.emit('engine', message.event.type, message.event.fields, name, message.event.at)
         else if ('spoilt' in message) log.emit('lab', 'store.spoilt', { site: message.spoilt.site, how: message.spoilt.how }, name)
+        else if ('armed' in message) node.arming.shift()?.()
         else if ('ready' in message) {
           cancel()
           resolvePort(message.ready.port)
@@ -295,8 +308,7 @@ export class WireBody implements PaymentBody {
       return
     }
     node.armed = new Promise((resolveArmed) => {
-      child.on('message', (message: FromNode) => 'armed' in message && resolveArmed())
-      child.once('exit', () => resolveArmed())
+      node.arming.push(resolveArmed)
       child.send({ arm: point } satisfies ToNode)
     })
   }
@@ -363,6 +375,7 @@ export class WireBody implements PaymentBody {
     const node = this.#node(name)
     if (node.child !== child) return
     node.child = undefined
+    for (const tell of node.arming.splice(0)) tell()
     const { ending } = node
     await node.link?.setEnabled(false)
     const { onLost } = this.#setup

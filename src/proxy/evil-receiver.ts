@@ -65,6 +65,10 @@ export interface EvilReceiverSetup {
   secrets?: readonly string[]
   /** Of its wall clock, ms. */
   skewMs?: number
+  /** Of the customer in whose place it stands: then whom it trusts, what time it has and how much is written down is that customer's affair. One of its own when absent. */
+  inbox?: Inbox
+  /** Told each time that somebody meets its mood: a request to which it answers, a connection in a mood that has to do with connections, an end of one that was idle. */
+  onMet?: () => void
   /** Requests that are written down; LEDGER_LIMIT when absent. The next ones' connections are reset. */
   ledgerLimit?: number
 }
@@ -132,12 +136,11 @@ const BYTES: Partial<Record<EvilMood['kind'], Bytes>> = {
     while (await connection.send('HTTP/1.1 102 Processing\r\n\r\n')) await connection.sleep(ms)
   },
   async slowloris_head(connection, { ms }: { ms: number }) {
-    await connection.drip('HTTP/1.1 200 OK\r\n', ms)
-    while (connection.open) await connection.drip('x-a: b\r\n', ms)
+    for (let text = 'HTTP/1.1 200 OK\r\n'; await connection.drip(text, ms); text = 'x-a: b\r\n') continue
   },
   async slowloris_body(connection, { ms }: { ms: number }) {
     await connection.send(`HTTP/1.1 200 OK\r\ncontent-length: ${ENDLESS_BYTES}\r\n\r\n`)
-    while (connection.open) await connection.drip('x', ms)
+    while (await connection.drip('x', ms)) continue
   },
   async endless_body(connection) {
     await connection.send(`HTTP/1.1 200 OK\r\ncontent-length: ${ENDLESS_BYTES}\r\n\r\n`)
@@ -186,7 +189,7 @@ export class EvilReceiver {
     const { clock, log, name = 'customer', skewMs = 0, ledgerLimit = LEDGER_LIMIT } = setup
     this.#setup = setup
     this.#trust.trust(setup.secrets ?? [])
-    this.#inbox = new Inbox({ name, log, trust: this.#trust, now: () => clock.now() + skewMs, dedupe: true, limit: ledgerLimit })
+    this.#inbox = setup.inbox ?? new Inbox({ name, log, trust: this.#trust, now: () => clock.now() + skewMs, dedupe: true, limit: ledgerLimit })
     this.#server = createServer((socket) => this.#accept(socket))
     this.#server.on('error', () => {}) // while it listens: a connection that was gone before it was taken
   }
@@ -275,16 +278,22 @@ export class EvilReceiver {
       reset(socket)
       return
     }
+    if (this.#mood.kind.startsWith('tls_')) this.#met()
     const certificate = this.#certificate()
     const secureContext = certificate && this.#mood.kind !== 'tls_hang' ? this.#context(certificate) : undefined
     const connection = new Connection(socket, secureContext, this.#setup.clock, {
       hears: this.#mood.kind !== 'tls_hang',
       answer: (request) => this.#answer(connection, request),
       closed: () => this.#open.delete(connection),
+      idled: () => this.#met(),
     })
     this.#open.add(connection)
     this.#rows.push(connection)
     if (this.#rows.length > CONNECTIONS_LIMIT) this.#rows.splice(this.#rows.findIndex((row) => !row.open), 1)
+  }
+
+  #met(): void {
+    this.#setup.onMet?.()
   }
 
   #certificate(): string | undefined {
@@ -312,6 +321,7 @@ export class EvilReceiver {
     const arrival = this.#inbox.arrive(headers, body)
     if (!arrival) return connection.reset()
     const mood = this.#mood
+    if (mood.kind !== 'healthy' && mood.kind !== 'idle_close' && !mood.kind.startsWith('tls_')) this.#met()
     this.#settle(arrival, mood)
     const bytes = BYTES[mood.kind] as ((connection: Connection, mood: EvilMood) => Promise<void> | void) | undefined
     connection.endless = ['flood_1xx', 'slowloris_head', 'slowloris_body', 'endless_body'].includes(mood.kind)
@@ -340,6 +350,8 @@ interface Owner {
   hears: boolean
   answer: (request: Request) => Promise<void>
   closed: () => void
+  /** It was idle for too long, and is closed now. */
+  idled: () => void
 }
 
 class Connection implements ConnectionRow {
@@ -392,12 +404,13 @@ class Connection implements ConnectionRow {
     })
   }
 
-  /** A byte each `ms`, while the connection is there. */
-  async drip(text: string, ms: number): Promise<void> {
+  /** A byte each `ms`. False when they cannot all be sent: the connection is gone, or is ending. */
+  async drip(text: string, ms: number): Promise<boolean> {
     for (const byte of text) {
-      if (!await this.send(byte)) return
+      if (!await this.send(byte)) return false
       await this.sleep(ms)
     }
+    return true
   }
 
   /** These bytes, and then FIN. */
@@ -417,7 +430,10 @@ class Connection implements ConnectionRow {
 
   /** Unless something comes before. A request that is on its way then meets a closed connection. */
   closeWhenIdle(ms: number): void {
-    this.#cancelIdle = this.#clock.after(ms, () => this.#socket.destroy())
+    this.#cancelIdle = this.#clock.after(ms, () => {
+      this.#owner.idled()
+      this.#socket.destroy()
+    })
   }
 
   #close(): void {

@@ -206,6 +206,17 @@ describe('moods', () => {
     expect(rowOf(receiver)).toMatchObject({ status: 200, processed: true })
   })
 
+  test.each(['slowloris_head', 'slowloris_body'] as const)('%s: ends for all when nobody listens any more, also between two bytes that are due together', async (kind) => {
+    const { receiver } = await open({ kind, ms: 1 })
+    const clients = await Promise.all(Array.from({ length: 50 }, () => dial(receiver)))
+    for (const client of clients) client.socket.write(hook('evt_1'))
+    await Promise.all(clients.map((client) => client.until(() => client.bytes > 20)))
+    // In one turn with the timers of the bytes: what is reset then has not closed when the next of them is due.
+    await new SystemClock().sleep(1)
+    await receiver.mood({ kind: 'refuse' })
+    await vi.waitFor(() => expect(receiver.open).toBe(0))
+  })
+
   test('endless_body: as much as is read, and no more than the buffers hold', async () => {
     const { receiver, client } = await ask({ kind: 'endless_body' })
     await client.until(() => client.bytes > 8 * 1024 * 1024)

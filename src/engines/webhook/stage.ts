@@ -48,13 +48,15 @@ export interface WebhookStage extends Stage {
   readonly store: Store
   readonly customers: readonly string[]
   readonly settings: WebhookSettings
+  /** Every second takes one: what is done a hundred times in virtual time is done ten times. */
+  readonly inRealTime: boolean
   /** Registers a customer's endpoint, gives the customer its secret, and waits until a node has taken its lane. */
   subscribe(customer: string, spec?: Partial<NewEndpoint>): Promise<Endpoint>
   /** A customer's secrets from now on: all that its endpoints were given, or those named. */
   trust(customer: string, secrets: readonly string[]): void
   mood(customer: string, mood: MoodSpec): void
-  /** A customer's machines misbehave from now on, until null. It counts as scheduled: somebody must meet it. Throws NEEDS_REAL_SOCKETS where only they can show it. */
-  evil(customer: string, mood: Evil | null): void
+  /** A customer's machines misbehave from now on, until null. It counts as scheduled: somebody must meet it. Throws NEEDS_SIMULATION for names that do not resolve, where names are real. */
+  evil(customer: string, mood: Evil | null): Promise<void>
   /** Sets a customer's wall clock ahead, ms. */
   skew(customer: string, ms: number): void
   /** What a customer has seen so far, in order. */
@@ -88,6 +90,10 @@ export interface WebhookStage extends Stage {
 export interface WebhookScenario extends ScenarioFacts {
   engine: 'webhook'
   settings?: Partial<WebhookSettings> & Record<string, unknown>
+  /** On top of these where every second takes one. */
+  settingsInRealTime?: Partial<WebhookSettings>
+  /** Customers are reached over TLS, also where there are sockets. */
+  tls?: boolean
   /** How many customers there are: customer-1, customer-2 ... */
   customers: number
   /** How customers are: does one that has seen an id do it again? */

@@ -65,6 +65,8 @@ export interface CustomerOptions {
 
 export interface Customer extends Mock {
   readonly ledger: InboxLedger
+  /** For whoever receives in its place. */
+  readonly inbox: Inbox
   /** These `whsec_` secrets and `whpk_` keys and no others, from now on; with none, nothing is checked. Throws INVALID_SECRET. */
   trust(secrets: readonly string[]): void
   /** Sets its wall clock ms ahead of the world's, or behind; its answers carry that time as Date. Throws INVALID_SKEW. */
@@ -171,6 +173,7 @@ export function customer(setup: MockSetup, options: CustomerOptions = {}): Custo
     get ledger() {
       return inbox.ledger
     },
+    inbox,
     lie: (lie) => schedule.add(lie),
     heal: () => schedule.clear(),
     close: () => acks.close(),

@@ -1,8 +1,9 @@
-import { attemptsAt, expectCheap, inFlightAt, keepSending, VICTIM } from '../deaths.ts'
+import { allCame, attemptsAt, expectCheap, inFlightAt, keepSending, VICTIM } from '../deaths.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario, WebhookStage } from '../stage.ts'
 
 const STILL_MS = 60_000
+const STILL_IN_REAL_TIME_MS = 8000
 
 export const scenario: WebhookScenario = {
   name: 'W-2-DISPATCH',
@@ -20,11 +21,16 @@ export const scenario: WebhookScenario = {
     world.mood('customer-2', { kind: 'slow', ms: 1500 })
     const flow = keepSending(world, 10, 'n2')
     await world.clock.sleep(5000)
+    // Under the lock, so that the node does not stop with it: that would stop everybody.
+    await world.store.transaction('stop', async (tx) => {
+      await tx.query('SELECT 1')
+      world.pause(VICTIM)
+    })
+    await allCame(world)
     const inFlight = await inFlightAt(world, 'customer-2')
-    world.pause(VICTIM)
     await world.must((event) => event.type === 'lanes.taken' && event.node === 'n2', 20_000)
     world.mood('customer-2', { kind: 'healthy' })
-    await world.clock.sleep(STILL_MS)
+    await world.clock.sleep(world.inRealTime ? STILL_IN_REAL_TIME_MS : STILL_MS)
     const { owner } = (await world.endpoints.list())[1]!
     const before = await endsOf(world)
     world.resume(VICTIM)

@@ -16,7 +16,7 @@ export const scenario: WebhookScenario = {
     const attempts = await ill(world, endpoint, 'customer-1', 'gzip_bomb')
     world.expect('it is delivered, and marked', attempts.length === 3 && attempts.every(({ outcome, detail }) => outcome === 'delivered' && detail === 'too_large') && (await cutAnswers(world)) === 3, ends(attempts))
     const strict = await world.subscribe('customer-2', { patterns: ['refund.*'], demand: { pointer: { path: '/ok', value: true } } })
-    world.evil('customer-2', 'gzip_bomb')
+    await world.evil('customer-2', 'gzip_bomb')
     await world.produce({ type: 'refund.issued', data: {} })
     await world.clock.sleep(2000)
     const [asked] = await attemptsOf(world, strict.id)

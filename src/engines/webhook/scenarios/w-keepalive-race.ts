@@ -14,7 +14,7 @@ export const scenario: WebhookScenario = {
   failures: [{ component: 'network', mode: 'timing' }],
   async drive(world) {
     const { id } = await world.subscribe('customer-1')
-    world.evil('customer-1', 'keepalive_race')
+    await world.evil('customer-1', 'keepalive_race')
     await world.stream(MESSAGES, 40)
     world.expect('all arrives', await world.settled(30_000), JSON.stringify(await world.counts(id)))
     const attempts = await attemptsOf(world, id)

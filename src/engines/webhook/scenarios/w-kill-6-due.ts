@@ -4,6 +4,7 @@ import type { WebhookScenario } from '../stage.ts'
 
 export const scenario: WebhookScenario = {
   ...DEATH,
+  settingsInRealTime: { schedule: [5000] },
   name: 'W-KILL-6',
   summary: 'a node dies when the end of an attempt has just been written, and before what failed is due again: it is tried again at its time',
   async drive(world) {

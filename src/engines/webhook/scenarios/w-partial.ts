@@ -1,7 +1,7 @@
 import { cutAnswers } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
-import { ends, ill } from '../ill.ts'
+import { ends, ill, ILL_IN_REAL_TIME } from '../ill.ts'
 
 export const scenario: WebhookScenario = {
   name: 'W-PARTIAL',
@@ -11,6 +11,7 @@ export const scenario: WebhookScenario = {
   invariants: ALWAYS,
   toxics: [],
   failures: [{ component: 'network', mode: 'omission' }],
+  settingsInRealTime: ILL_IN_REAL_TIME,
   async drive(world) {
     const endpoint = await world.subscribe('customer-1')
     const body = await ill(world, endpoint, 'customer-1', 'partial_body')

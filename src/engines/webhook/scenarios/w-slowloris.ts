@@ -1,7 +1,7 @@
 import { atOnce, attemptsOf, cutAnswers } from '../attempts.ts'
 import { ALWAYS } from '../stage.ts'
 import type { WebhookScenario } from '../stage.ts'
-import { ends, ill } from '../ill.ts'
+import { ends, ill, ILL_IN_REAL_TIME, longest } from '../ill.ts'
 
 export const scenario: WebhookScenario = {
   name: 'W-SLOWLORIS',
@@ -11,16 +11,17 @@ export const scenario: WebhookScenario = {
   invariants: ALWAYS,
   toxics: [],
   failures: [{ component: 'client', mode: 'byzantine' }],
+  settingsInRealTime: ILL_IN_REAL_TIME,
   async drive(world) {
     const { deadlineMs, placesFirst } = world.settings
-    const atDeadline = (ms: number) => Math.abs(ms - deadlineMs) <= 500
+    const atDeadline = (ms: number) => ms >= deadlineMs - 500 && ms <= longest(world)
     const endpoint = await world.subscribe('customer-1', { patterns: ['order.*'] })
     const head = await ill(world, endpoint, 'customer-1', 'slowloris_head')
     world.expect('W-SLOWLORIS-H: it is a failure at the deadline', head.length === 3 && head.every(({ outcome, detail, ms }) => outcome === 'unreachable' && detail === 'TIMEOUT' && atDeadline(ms)), ends(head))
     const body = await ill(world, endpoint, 'customer-1', 'slowloris_body')
     world.expect('W-SLOWLORIS-B: it is delivered at the deadline, and marked', body.length === 3 && body.every(({ outcome, detail, ms }) => outcome === 'delivered' && detail === 'slow' && atDeadline(ms)) && (await cutAnswers(world)) === 3, ends(body))
     const narrow = await world.subscribe('customer-2', { patterns: ['refund.*'], places: placesFirst })
-    world.evil('customer-2', 'slowloris_body')
+    await world.evil('customer-2', 'slowloris_body')
     await world.stream(3 * placesFirst, 0, (n) => ({ type: 'refund.issued', data: { n } }))
     const settled = await world.settled(4 * deadlineMs)
     const attempts = await attemptsOf(world, narrow.id)
