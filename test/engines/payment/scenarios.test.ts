@@ -6,14 +6,16 @@ import type { Result } from '../../../src/lab/run.ts'
 import { load, run } from '../../../src/lab/run.ts'
 import type { PaymentScenario } from '../../../src/lab/units.ts'
 import { loadScenarios } from '../../../src/lab/units.ts'
+import { isLong } from '../../long.ts'
 
-const SEEDS = Array.from({ length: 20 }, (_, n) => n + 1)
+/** `npm run sweep:payments` cuts each of them everywhere besides. */
+const SEEDS = Array.from({ length: isLong ? 20 : 6 }, (_, n) => n + 1)
 /** Hundreds of customers each: what chance could do to them it does within a run. */
 const CROWDED = new Set(['T6', 'T7', 'R2', 'R4', 'B1', 'B4', 'B5', 'B7', 'B9', 'B13', 'B15', 'charge-later', 'black-friday', 'cascade', 'latency-ramp', 'B11'])
-const CROWDED_SEEDS = SEEDS.slice(0, 2)
+const CROWDED_SEEDS = SEEDS.slice(0, isLong ? 2 : 1)
 /** Many payments each, or days of a node that looks for work: each seed has much of what twenty have. */
 const LONG = new Set(['B3', 'B6', 'B8', 'B10', 'B14', 'C10', 'E3', 'E4', 'K1', 'T2', 'U13', 'U19', 'late-retry', 'parallel'])
-const LONG_SEEDS = SEEDS.slice(0, 5)
+const LONG_SEEDS = SEEDS.slice(0, isLong ? 5 : 2)
 /** Four thousand customers; storm.test.ts plays three seeds of half as many, `npm run sweep:black-friday` a hundred of more. */
 const STORM_SEEDS = SEEDS.slice(0, 1)
 

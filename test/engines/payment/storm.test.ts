@@ -11,6 +11,7 @@ import { blackFriday } from '../../../src/engines/payment/storm.ts'
 import type { Plan } from '../../../src/lab/plan.ts'
 import type { Result } from '../../../src/lab/run.ts'
 import { load, run } from '../../../src/lab/run.ts'
+import { isLong } from '../../long.ts'
 
 const planOf = (scenario: string, seed: number): Plan => ({
   scenario,
@@ -40,8 +41,8 @@ const shortStory = (plan: Partial<StormPlan> = {}) => blackFriday({ name: 'B11',
 const violated = ({ findings }: Result) => findings.filter(({ verdict }) => verdict !== 'held').map(({ invariant, violations }) => `${invariant}: ${violations[0]?.why}`)
 
 describe('Black Friday', () => {
-  it('ours holds what it promises, on three seeds', async () => {
-    for (const seed of [1, 2, 3]) {
+  it('ours holds what it promises', async () => {
+    for (const seed of isLong ? [1, 2, 3] : [1]) {
       const { result } = await play('B11', seed, {}, shortStory())
       expect(violated(result), `seed ${seed}`).toEqual([])
     }
