@@ -225,7 +225,11 @@ export class Dispatcher {
     this.#ownership.beaten()
     this.#begun = true
     this.#tellObserved(seen)
-    for (const number of [...free, ...lost]) this.#drop(this.#lanes.get(number)!)
+    for (const number of [...free, ...lost]) {
+      // One that was fenced or removed in the same commit is gone by now.
+      const lane = this.#lanes.get(number)
+      if (lane) this.#drop(lane)
+    }
     for (const lane of this.#lanes.values()) {
       const retires = over.has(lane.facts.number)
       if (retires === lane.retired) continue

@@ -235,3 +235,36 @@ it('older than three days: dead with a reason, and the owner is told once for al
   expect((await deliveries()).slice(0, 20).map(({ state, reason }) => `${state} ${reason}`)).toEqual(Array.from({ length: 20 }, () => 'dead age'))
   expect(house.seen.filter(({ origin }) => origin === TWO).map(({ body }) => (JSON.parse(body) as { data: { deliveries: number } }).data.deliveries)).toEqual([20])
 }, 60_000)
+
+it('a node that learns from its fence and from its beat in one commit that a lane is another\'s goes on', async () => {
+  house = await openHouse(FAST)
+  house.receivers.set(ONE, () => ({ status: 204, ms: 3000 }))
+  // As in a process that was stopped and goes on: the beat is due together with the end of an attempt, and behind it.
+  let holds = false
+  let release = () => {}
+  const { engine, stop } = house.engine('n1', {}, (store) => ({
+    insideTransaction: false,
+    migrate: (migrations) => store.migrate(migrations),
+    close: () => store.close(),
+    transaction(name, work) {
+      const begun = () => store.transaction(name, work)
+      if (name === 'beat' && holds) return new Promise<void>((resolve) => (release = resolve)).then(begun)
+      const result = begun()
+      if (name === 'finish') release()
+      return result
+    },
+  }))
+  await house.live(engine.endpoints.add({ url: `${ONE}/` }))
+  await wait(2000)
+  await send(engine, 1)
+  await wait(500)
+  holds = true
+  await house.rows("INSERT INTO node (name, life, beat, started_at) VALUES ('n2', 'life_2', 1, 0)")
+  await house.rows("UPDATE lane SET owner = 'life_2', fence = fence + 1")
+  await wait(4000)
+  holds = false
+  release()
+  await wait(2000)
+  expect(house.events.filter(({ type }) => type === 'lane.fenced')).toHaveLength(1)
+  await stop()
+})

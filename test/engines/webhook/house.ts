@@ -10,6 +10,7 @@ import { migrations } from '../../../src/engines/webhook/migrations.ts'
 import type { WebhookSettings } from '../../../src/engines/webhook/settings.ts'
 import { openSqlite } from '../../../src/engines/store/sqlite.ts'
 import type { SqliteStore } from '../../../src/engines/store/sqlite.ts'
+import type { Store } from '../../../src/engines/store/store.ts'
 
 /** Answers a status after some ms, or a code that stands for no answer. */
 export type Receiver = (request: HttpRequest, seen: number) => { status: number; headers?: Record<string, string>; body?: string; ms?: number } | { code: string; ms?: number }
@@ -27,7 +28,8 @@ export interface House {
   store: SqliteStore
   events: Event[]
   seen: Seen[]
-  engine(node?: string, settings?: Partial<WebhookSettings>): { engine: WebhookEngine; stop(): Promise<void> }
+  /** `through` stands between the engine and the store. */
+  engine(node?: string, settings?: Partial<WebhookSettings>, through?: (store: Store) => Store): { engine: WebhookEngine; stop(): Promise<void> }
   receivers: Map<string, Receiver>
   live<T>(work: Promise<T>): Promise<T>
   rows<R extends object>(sql: string): Promise<R[]>
@@ -66,8 +68,8 @@ export async function openHouse(settings: Partial<WebhookSettings> = {}, seed = 
     receivers,
     live,
     rows: (sql) => live(store.transaction('look', (tx) => tx.query(sql))) as Promise<never[]>,
-    engine(node = 'n1', own = {}) {
-      const engine = new WebhookEngine({ clock, random, network, store, log: log.from('engine', node), node, incarnation: ++incarnation, masterKeys: [Buffer.alloc(32, 7)], allow: ['127.0.0.1/32'], plainHttp: true, version: '0.0.0' }, { ...settings, ...own })
+    engine(node = 'n1', own = {}, through = (inner) => inner) {
+      const engine = new WebhookEngine({ clock, random, network, store: through(store), log: log.from('engine', node), node, incarnation: ++incarnation, masterKeys: [Buffer.alloc(32, 7)], allow: ['127.0.0.1/32'], plainHttp: true, version: '0.0.0' }, { ...settings, ...own })
       const abort = new AbortController()
       const running = engine.start(abort.signal)
       running.catch(() => {}) // told by stop
