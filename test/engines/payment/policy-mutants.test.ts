@@ -158,7 +158,7 @@ const trials: Trial[] = [
     plants: [[HOPS, "const name = hop === 'lookup' || hop === 'void' ? `${service}/recovery` : service\n", "const name = hop === 'lookup' || hop === 'void' ? service : 'all'\n"], [HOPS, 'const limit = name !== service ?', "const limit = hop === 'lookup' || hop === 'void' ?"]],
     convicts: { K1: 'expected: the bank is not kept waiting' },
   },
-  { bug: 'who has left keeps his place in the queue', plants: [['payment/room.ts', 'priority, gone, now', 'priority, gone && undefined, now']], convicts: { K3: 'expected: who took the room of the one that left is charged' } },
+  { bug: 'who has left keeps his place in the queue', plants: [['payment/room.ts', 'priority, gone, now', 'priority, gone && undefined, now']], convicts: { K3: 'expected: who took the room of the one that left is let in to wait' } },
   {
     bug: "the payer's hour has no end",
     plants: [[ENGINE, 'if (payment.queue_until !== null && now >= payment.queue_until) {', 'if (payment.queue_until === 0) {'], [ENGINE, 'payment.queue_until !== null && now < payment.queue_until && payment', 'payment.queue_until !== null && payment']],
