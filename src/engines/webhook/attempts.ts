@@ -39,9 +39,9 @@ export function delays(attempts: readonly Attempt[], n: number): number[] {
   })
 }
 
-/** How many attempts were under way at most at the same time. Times are written down in whole ms: one that ends within the ms in which the next begins is before it. */
-export function atOnce(attempts: readonly Attempt[]): number {
-  const changes = attempts.flatMap(({ at, ms }): [number, number][] => [[at, 1], [Math.max(at, at + ms - 1), -1]]).toSorted(([a, up], [b, down]) => a - b || up - down)
+/** How many attempts were under way at most at the same time. One that ends within `slackMs` of the begin of the next is before it: times are whole ms, and where they are real an attempt has waited for its turn to be sent. */
+export function atOnce(attempts: readonly Attempt[], slackMs = 1): number {
+  const changes = attempts.flatMap(({ at, ms }): [number, number][] => [[at, 1], [Math.max(at, at + ms - slackMs), -1]]).toSorted(([a, up], [b, down]) => a - b || up - down)
   let now = 0
   let most = 0
   for (const [, change] of changes) most = Math.max(most, (now += change))

@@ -26,7 +26,7 @@ const HELD = { verdict: 'held', broken: [], unfired: [] }
 
 describe.concurrent('on real sockets', () => {
   // The longest first.
-  it.each(['W-KILL-2', 'W-KILL-7', 'W-TLS', 'W-KILL-6', 'W-KILL-5', 'W-KILL-8', 'W-SLOWLORIS', 'W-KILL-1', 'W-KILL-3', 'W-DISKFULL', 'W-KEEPALIVE-RACE', 'W-PARTIAL', 'W-RST-AFTER-BODY'])('%s holds', async (name) => {
+  it.each(['W-KILL-2', 'W-KILL-7', 'W-TLS', 'W-KILL-6', 'W-DISKFULL', 'W-KILL-5', 'W-KILL-8', 'W-SLOWLORIS', 'W-KILL-1', 'W-KILL-3', 'W-KEEPALIVE-RACE', 'W-PARTIAL', 'W-RST-AFTER-BODY'])('%s holds', async (name) => {
     const { events: _, ...result } = await told(name)
     expect(result).toEqual(HELD)
   }, LONGEST_MS)

@@ -12,6 +12,7 @@ export const scenario: WebhookScenario = {
   toxics: [],
   failures: [{ component: 'store', mode: 'omission' }],
   needsProcess: true,
+  settingsInRealTime: { schedule: [5000] },
   async drive(world) {
     await world.subscribe('customer-1')
     world.mood('customer-1', { kind: 'reject_every', every: 3 })
