@@ -14,9 +14,9 @@ const DEATH_WITHIN_MS = 60_000
 const LOOK_EVERY_MS = 250
 /** What a node had sent before it died may still be on its way: it has come when at so many looks in a row nothing new had. */
 const STILL_EVERY_MS = 20
-const STILL_LOOKS = 10
+const STILL_LOOKS = 6
 /** How long that may take, ms: less than until another node goes on. */
-const STILL_WITHIN_MS = 3000
+const STILL_WITHIN_MS = 5000
 
 /** What scenarios of a death among two nodes and two customers have in common. */
 export const DEATH: Omit<WebhookScenario, 'name' | 'summary' | 'drive'> = {
