@@ -38,7 +38,7 @@ describe('an operator', () => {
     expect(cron(db, 'show', 'reports').stdout).toMatch(/POST http:\/\/127\.0\.0\.1:3000\/reports\?all=1/)
     expect(cron(db, 'remove', 'digest').exit).toBe(0)
     expect(cron(db, 'add', 'digest', '@daily', '--', 'true')).toMatchObject({ exit: 0 })
-  })
+  }, 60_000)
 
   test('applies a file: adds, changes, leaves alone, and prunes', () => {
     const db = newDb()

@@ -22,7 +22,7 @@ describe('the enumeration', () => {
     expect(found.byFaults[1]).toBeGreaterThan(400)
     expect(found.traces).toBeGreaterThan(all.length)
     expect(found.traces).toBeLessThanOrEqual(found.schedules)
-  })
+  }, 60_000)
 
   it('counts the same schedules and the same traces the second time', async () => {
     expect(await enumerate({ workloads: ['single'] })).toEqual(await enumerate({ workloads: ['single'] }))
