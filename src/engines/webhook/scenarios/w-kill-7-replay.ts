@@ -1,6 +1,5 @@
 import type { Cost } from '../deaths.ts'
-import { die, expectCheap } from '../deaths.ts'
-import { ALWAYS } from '../stage.ts'
+import { DEATH, die, expectCheap } from '../deaths.ts'
 import type { WebhookScenario } from '../stage.ts'
 
 const DEAD = 300
@@ -9,15 +8,9 @@ const PER_SECOND = 20
 const PER_SECOND_IN_REAL_TIME = 10
 
 export const scenario: WebhookScenario = {
+  ...DEATH,
   name: 'W-KILL-7',
   summary: 'a node dies before and after a step of a replay: another goes on where it stood, and asks nothing twice',
-  engine: 'webhook',
-  nodes: 2,
-  customers: 2,
-  invariants: ALWAYS,
-  toxics: [],
-  failures: [{ component: 'engine', mode: 'crash' }],
-  needsProcess: true,
   async drive(world) {
     await world.subscribe('customer-1')
     const { id: endpoint } = await world.subscribe('customer-2')

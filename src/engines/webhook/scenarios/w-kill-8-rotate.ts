@@ -1,21 +1,14 @@
 import type { Cost } from '../deaths.ts'
-import { die, expectCheap, keepSending } from '../deaths.ts'
-import { ALWAYS } from '../stage.ts'
+import { DEATH, die, expectCheap, keepSending } from '../deaths.ts'
 import type { WebhookScenario } from '../stage.ts'
 
 const OLD = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
 const OVERLAP_MS = 60_000
 
 export const scenario: WebhookScenario = {
+  ...DEATH,
   name: 'W-KILL-8',
   summary: 'a node dies while the secret of an endpoint changes: whoever has the old one or the new one can verify all that comes',
-  engine: 'webhook',
-  nodes: 2,
-  customers: 2,
-  invariants: ALWAYS,
-  toxics: [],
-  failures: [{ component: 'engine', mode: 'crash' }],
-  needsProcess: true,
   async drive(world) {
     await world.subscribe('customer-1')
     const { id } = await world.subscribe('customer-2', { secret: OLD })
