@@ -123,6 +123,8 @@ export class Dispatcher {
   #observedAt = Number.NEGATIVE_INFINITY
   /** Something new was enqueued here since the last look. */
   #fresh = false
+  /** A chain's next link has become free: what stands in a row does not wait for company. */
+  #freed = false
   /** When the last work ended, monotonic ms. */
   #workedAt = Number.NEGATIVE_INFINITY
   #timer: { at: number; cancel(): void } | undefined
@@ -334,7 +336,8 @@ export class Dispatcher {
     this.#workedAt = now
     let ms = Math.min(this.#alarms.next - now, this.#pollAt - now)
     if (this.#ended.length > 0) ms = Math.min(ms, this.#ended.length >= FINISH_EAGER ? 0 : settings.flushMs)
-    if (this.#hungry.size > 0 || this.#fresh) ms = Math.min(ms, settings.flushMs)
+    if (this.#hungry.size > 0 || this.#fresh) ms = Math.min(ms, this.#freed ? 0 : settings.flushMs)
+    this.#freed = false
     this.#workIn(again ? Math.min(settings.flushMs, Math.max(0, ms)) : Math.max(0, ms))
   }
 
@@ -729,6 +732,19 @@ export class Dispatcher {
     const now = this.#setup.clock.now()
     await this.#writeAttempts(tx, ours)
     const jobs = new Map<string, { delivered: number; failed: number }>()
+    // One that was sent again at once may have ended several times by now: what came of it last is written last.
+    for (const { claimed, state, due, strikes, flags, reason, lane, ...each } of ours) {
+      if (state === 'delivered') continue
+      const [row] = await tx.query<{ job: string | null }>(
+        `UPDATE delivery SET state = :state, class = :class, due = :due, tries = tries + 1, strikes = :strikes, flags = :flags, reason = :reason, ended_at = :endedAt
+         WHERE id = :id AND state = 'pending' AND tries = :tries
+         RETURNING job`,
+        { id: claimed.id, tries: claimed.tries, state, class: each.class, due, strikes, flags, reason, endedAt: state === 'dead' ? now : null },
+      )
+      if (!row || state !== 'dead') continue
+      tally(lane).dead++
+      if (row.job !== null) count(jobs, row.job).failed++
+    }
     const arrived = ours.filter(({ state }) => state === 'delivered')
     const rows = await tx.query<{ lane: number; job: string | null }>(
       `UPDATE delivery SET state = 'delivered', tries = tries + 1, reason = NULL, ended_at = :now
@@ -743,18 +759,6 @@ export class Dispatcher {
     }
     const cut = arrived.filter(({ flags }) => flags !== 0)
     if (cut.length > 0) await tx.query(`UPDATE delivery SET flags = ${ANSWER_CUT} WHERE id IN (SELECT value FROM json_each(:ids))`, { ids: JSON.stringify(cut.map(({ claimed }) => claimed.id)) })
-    for (const { claimed, state, due, strikes, flags, reason, lane, ...each } of ours) {
-      if (state === 'delivered') continue
-      const [row] = await tx.query<{ job: string | null }>(
-        `UPDATE delivery SET state = :state, class = :class, due = :due, tries = tries + 1, strikes = :strikes, flags = :flags, reason = :reason, ended_at = :endedAt
-         WHERE id = :id AND state = 'pending' AND tries = :tries
-         RETURNING job`,
-        { id: claimed.id, tries: claimed.tries, state, class: each.class, due, strikes, flags, reason, endedAt: state === 'dead' ? now : null },
-      )
-      if (!row || state !== 'dead') continue
-      tally(lane).dead++
-      if (row.job !== null) count(jobs, row.job).failed++
-    }
     for (const { lane, id, strikes } of refunds) {
       if (lost.has(lane)) continue
       await tx.query("UPDATE delivery SET strikes = MAX(0, strikes - :strikes), class = CASE WHEN job IS NULL THEN 0 ELSE 2 END, due = 0 WHERE id = :id AND state = 'pending'", { id, strikes })
@@ -784,6 +788,7 @@ export class Dispatcher {
     if (id === undefined) return
     lane.promoted.push(id)
     this.#hungry.add(lane)
+    this.#freed = true
   }
 
   async #writeLanes(tx: Tx, lanes: readonly Lane[], tally: (lane: Lane) => { delivered: number; dead: number }): Promise<void> {

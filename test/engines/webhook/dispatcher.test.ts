@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from 'vitest'
+import { ResilError } from '../../../src/errors.ts'
 import type { House } from './house.ts'
 import { openHouse } from './house.ts'
 
@@ -267,4 +268,43 @@ it('a node that learns from its fence and from its beat in one commit that a lan
   await wait(2000)
   expect(house.events.filter(({ type }) => type === 'lane.fenced')).toHaveLength(1)
   await stop()
+})
+
+it('a message that is answered several times within one commit ends as its last answer says', async () => {
+  house = await openHouse({ ...FAST, flushMs: 200 })
+  house.receivers.set(ONE, (_, seen) => (seen < 4 ? { status: 429, headers: { 'retry-after': '0' } } : { status: 204 }))
+  const { engine } = house.engine()
+  await house.live(engine.endpoints.add({ url: `${ONE}/` }))
+  await wait(2000)
+  await send(engine, 1)
+  await wait(1000)
+  expect(house.seen).toHaveLength(4)
+  expect(await deliveries()).toMatchObject([{ state: 'delivered', tries: 4 }])
+})
+
+it('a node that comes back under its name counts its beats on, also when its first beat failed', async () => {
+  house = await openHouse(FAST)
+  const beats = () => house.rows<{ life: string; beat: number }>('SELECT life, beat FROM node')
+  await house.rows("INSERT INTO node (name, life, beat, started_at) VALUES ('n1', 'life_before', 3, 0)")
+  let first = true
+  house.engine('n1', { beatMs: 1000 }, (store) => ({
+    insideTransaction: false,
+    migrate: (migrations) => store.migrate(migrations),
+    close: () => store.close(),
+    async transaction(name, work) {
+      if (name !== 'beat' || !first) return store.transaction(name, work)
+      first = false
+      return store.transaction(name, async (tx) => {
+        await work(tx)
+        throw new ResilError('STORE_FULL', 'the disk is full')
+      })
+    },
+  }))
+  await wait(500)
+  expect(await beats()).toMatchObject([{ life: 'life_before', beat: 3 }])
+  for (const beat of [4, 5, 6, 7]) {
+    await wait(1000)
+    expect(await beats()).toMatchObject([{ beat }])
+  }
+  expect(house.events.filter(({ type }) => type === 'store.failed')).toHaveLength(1)
 })
