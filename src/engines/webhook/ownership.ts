@@ -96,13 +96,15 @@ export class Ownership {
   }
 
   async #say(tx: Tx): Promise<void> {
-    if (this.#beat === 0) {
-      await tx.query(
+    if (this.#beatenAt === Number.NEGATIVE_INFINITY) {
+      // It counts on from the life before: a number that comes again would look like silence.
+      const [begun] = await tx.query<{ beat: number }>(
         `INSERT INTO node (name, life, beat, started_at) VALUES (:name, :life, 1, :now)
-         ON CONFLICT (name) DO UPDATE SET life = :life, beat = node.beat + 1, started_at = :now`,
+         ON CONFLICT (name) DO UPDATE SET life = :life, beat = node.beat + 1, started_at = :now
+         RETURNING beat`,
         { name: this.node, life: this.life, now: this.#clock.now() },
       )
-      this.#beat = 1
+      this.#beat = begun!.beat
       return
     }
     // A node that was silent for long finds its row gone: it is nobody yet, and begins anew. One that finds another life there has been replaced.
