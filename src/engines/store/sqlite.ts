@@ -250,6 +250,8 @@ class Sqlite implements SqliteStore {
   /** The file that this connection writes to, whatever the path points to later. */
   readonly #file: Stats | undefined
   readonly #statements = new Map<string, Statement>()
+  /** What frames every group, compiled once: compiling them costs as much as running them. */
+  readonly #frame: Record<'begin' | 'commit' | 'open' | 'keep', BetterSqlite3.Statement<[]>>
   readonly #queue: Job[] = []
   #scheduled = false
   #inside = false
@@ -273,6 +275,7 @@ class Sqlite implements SqliteStore {
     this.#random = random
     this.#readOnly = readOnly
     this.#file = db.memory ? undefined : statSync(place.path)
+    this.#frame = { begin: db.prepare('BEGIN IMMEDIATE'), commit: db.prepare('COMMIT'), open: db.prepare('SAVEPOINT work'), keep: db.prepare('RELEASE work') }
   }
 
   get insideTransaction(): boolean {
@@ -379,7 +382,7 @@ class Sqlite implements SqliteStore {
 
   #begin(): void {
     if (!this.#readOnly) {
-      this.#db.exec('BEGIN IMMEDIATE')
+      this.#frame.begin.run()
       return
     }
     this.#db.exec('BEGIN')
@@ -435,7 +438,7 @@ class Sqlite implements SqliteStore {
         }
       },
     }
-    if (shared) this.#db.exec('SAVEPOINT work')
+    if (shared) this.#frame.open.run()
     const ended = await Promise.race([
       (async () => job.work(tx))().then(
         (value): Ending => ({ ok: true, value }),
@@ -449,7 +452,8 @@ class Sqlite implements SqliteStore {
       this.#lost ??= new ResilError('COMMIT_UNKNOWN', `${job.name} ended the transaction by itself`, 'a work neither commits nor rolls back')
       return ending
     }
-    if (shared) this.#db.exec(ending.ok ? 'RELEASE work' : 'ROLLBACK TO work; RELEASE work')
+    if (shared && ending.ok) this.#frame.keep.run()
+    else if (shared) this.#db.exec('ROLLBACK TO work; RELEASE work')
     else if (!ending.ok) this.#rollback()
     return ending
   }
@@ -457,7 +461,7 @@ class Sqlite implements SqliteStore {
   /** undefined, or why the outcome is unknown: what a failed commit has left in the log may yet be found there after a crash. */
   #commit(): ResilError | undefined {
     try {
-      this.#db.exec('COMMIT')
+      this.#frame.commit.run()
     } catch (error) {
       return new ResilError('COMMIT_UNKNOWN', `the commit ended in an error, it may have happened: ${messageOf(error)}`, 'read the rows back before doing anything again', { cause: error })
     }

@@ -47,15 +47,22 @@ export class Events {
   readonly #clock: Clock
   readonly #random: Random
   readonly #store: Store
+  readonly #gatherMs: number
+  #gathering: Promise<void> | undefined
+  /** When the last ones went to the store together, monotonic ms. */
+  #gatheredAt = Number.NEGATIVE_INFINITY
 
-  constructor(outside: { clock: Clock; random: Random; store: Store }) {
+  constructor(outside: { clock: Clock; random: Random; store: Store }, gatherMs: number) {
     this.#clock = outside.clock
     this.#random = outside.random.fork('events')
     this.#store = outside.store
+    this.#gatherMs = gatherMs
   }
 
-  /** In a transaction of its own; durable once it resolves. Throws as `enqueue` does. */
-  take(event: NewEvent): Promise<Taken> {
+  /** In a transaction of its own, which shares its commit with what others bring within gatherMs of the last one; durable once it resolves. Throws as `enqueue` does. */
+  async take(event: NewEvent): Promise<Taken> {
+    this.#gathering ??= this.#gather()
+    await this.#gathering
     return this.#store.transaction('enqueue', (tx) => this.enqueue(tx, event))
   }
 
@@ -83,6 +90,13 @@ export class Events {
     )
     const { seq } = row!
     return { id, seq, deliveries: await fanOut(tx, tenant, type, seq, key ?? null, now), replayed: false }
+  }
+
+  /** At once after a silence. Works of one turn share a commit: see the store. */
+  async #gather(): Promise<void> {
+    await this.#clock.sleep(Math.max(0, this.#gatheredAt + this.#gatherMs - this.#clock.monotonic()))
+    this.#gatheredAt = this.#clock.monotonic()
+    this.#gathering = undefined
   }
 
   /** Time first, so that indexes grow at their end; then 80 bits of chance. */

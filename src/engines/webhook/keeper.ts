@@ -25,7 +25,7 @@ const STEP = 500
 const STEPS = 8
 /** Ids that one step looks at. */
 const LOOKED_AT = 4000
-/** Between two rounds over what is too old. */
+/** Between two rounds over what is too old to be sent; and the longest between two over what has ended, however young the oldest was: clocks are set. */
 const AGE_EVERY_MS = 60_000
 /** Events that are named when deliveries die. */
 const NAMED = 10
@@ -37,6 +37,10 @@ export class Keeper {
   /** Where the round over events stands. */
   #eventCursor = 0
   #agedAt = Number.NEGATIVE_INFINITY
+  /** When something that this round over deliveries and events has seen will be old enough, ms since 1970. */
+  #soonest = Number.POSITIVE_INFINITY
+  /** Until then there is nothing to forget, monotonic ms. */
+  #restsUntil = Number.NEGATIVE_INFINITY
 
   constructor(setup: KeeperSetup) {
     this.#setup = setup
@@ -60,12 +64,17 @@ export class Keeper {
   }
 
   async #round(): Promise<void> {
-    const { clock } = this.#setup
+    const { clock, settings } = this.#setup
     if (clock.monotonic() - this.#agedAt >= AGE_EVERY_MS) {
       this.#agedAt = clock.monotonic()
       await this.#age()
     }
+    if (clock.monotonic() < this.#restsUntil) return
     for (let step = 0; step < STEPS; step++) if (!(await this.#forget())) break
+    if (this.#cursor > 0 || this.#eventCursor > 0) return
+    // What had not ended, or not come, when it was looked for is kept for its time from now on.
+    this.#restsUntil = clock.monotonic() + Math.min(AGE_EVERY_MS, settings.keepMs, settings.keepDeadMs, this.#soonest - clock.now())
+    this.#soonest = Number.POSITIVE_INFINITY
   }
 
   /** Waiting for longer than a delivery may: dead, unless its endpoint is paused or disabled: then it is held. */
@@ -106,17 +115,19 @@ export class Keeper {
   async #forget(): Promise<boolean> {
     const { store, clock, settings } = this.#setup
     const now = clock.now()
-    const keepMs = (state: string) => now - (state === 'dead' ? settings.keepDeadMs : settings.keepMs)
     return store.transaction('forget', async (tx) => {
       const looked = await tx.query<{ id: number; state: string; ended_at: number | null }>('SELECT id, state, ended_at FROM delivery WHERE id > :cursor ORDER BY id LIMIT :most', { cursor: this.#cursor, most: LOOKED_AT })
       const gone: number[] = []
       let young = false
       for (const { id, state, ended_at } of looked) {
+        const at = ended_at === null ? Number.POSITIVE_INFINITY : ended_at + (state === 'dead' ? settings.keepDeadMs : settings.keepMs)
         // They came in this order: behind one that ended a short while ago there is hardly one that ended long ago.
-        young = ended_at !== null && state !== 'dead' && ended_at > keepMs(state)
-        if (young || gone.length >= STEP) break
+        young = ended_at !== null && state !== 'dead' && at > now
+        if (gone.length >= STEP) break
+        if (at > now) this.#soonest = Math.min(this.#soonest, at)
+        if (young) break
         this.#cursor = id
-        if (ended_at !== null && ended_at <= keepMs(state)) gone.push(id)
+        if (at <= now) gone.push(id)
       }
       const ids = JSON.stringify(gone)
       if (gone.length > 0) {
@@ -143,6 +154,7 @@ export class Keeper {
     let young = false
     for (const { seq, created_at, needed } of looked) {
       young = created_at > before
+      if (young) this.#soonest = Math.min(this.#soonest, created_at + this.#setup.settings.keepMs)
       if (young) break
       this.#eventCursor = seq
       if (needed === 0) gone.push(seq)

@@ -31,7 +31,9 @@ export interface WebhookSettings {
   placesMost: number
   /** In flight on this node. */
   inFlightMost: number
-  /** How long ends of attempts are collected for one commit. */
+  /** How long events are collected for one commit, after the one before; whoever comes after a silence does not wait. */
+  gatherMs: number
+  /** How long ends of attempts are collected for one commit, and what is new for one look. */
   flushMs: number
   /** How often the store is asked for what other processes wrote. */
   pollMs: number
@@ -77,7 +79,8 @@ export const DEFAULTS: WebhookSettings = {
   placesFirst: 4,
   placesMost: 64,
   inFlightMost: 4096,
-  flushMs: 5,
+  gatherMs: 5,
+  flushMs: 20,
   pollMs: 200,
   beatMs: SECOND,
   leaseMs: 35 * SECOND,
