@@ -86,16 +86,16 @@ describe('proxy watch', () => {
     terminal.press('1')
     await terminal.shows(/\[1\] × latency_downstream +off; 1 puts it back/, from)
     await terminal.shows(/toxic latency_downstream removed/, from)
-    expect(await toxicsOf(control)).toEqual(['http_error_upstream'])
+    await expect.poll(() => toxicsOf(control)).toEqual(['http_error_upstream'])
     from = terminal.raw.length
     terminal.press('1')
     await terminal.shows(/toxic latency_downstream added/, from)
-    expect(await toxicsOf(control)).toEqual(['http_error_upstream', 'latency_downstream'])
+    await expect.poll(() => toxicsOf(control)).toEqual(['http_error_upstream', 'latency_downstream'])
     from = terminal.raw.length
     terminal.press('2')
     await terminal.shows(/\[2\] × http_error_upstream +off; 2 puts it back/, from)
     await terminal.shows(/toxic http_error_upstream removed/, from)
-    expect(await toxicsOf(control)).toEqual(['latency_downstream'])
+    await expect.poll(() => toxicsOf(control)).toEqual(['latency_downstream'])
 
     from = terminal.raw.length
     terminal.press('\u001b[A')

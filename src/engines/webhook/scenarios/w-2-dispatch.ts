@@ -21,6 +21,9 @@ export const scenario: WebhookScenario = {
     world.mood('customer-2', { kind: 'slow', ms: 1500 })
     const flow = keepSending(world, 10, 'n2')
     await world.clock.sleep(5000)
+    // Between two requests: one that is about to be sent is sent by whoever wakes up, and was not in flight.
+    await world.must((event) => event.type === 'exchange.opened' && event['link'] === 'customer-2')
+    await world.clock.sleep(20)
     // Under the lock, so that the node does not stop with it: that would stop everybody.
     await world.store.transaction('stop', async (tx) => {
       await tx.query('SELECT 1')
