@@ -324,12 +324,15 @@ export const invariants: Readonly<Record<ScenarioFacts['engine'], Loaders<Invari
   },
   webhook: {
     'w1-none-lost': () => import('./engines/webhook/invariants/w1-none-lost.ts').then((unit) => unit.invariant),
+    'w10-isolation': () => import('./engines/webhook/invariants/w10-isolation.ts').then((unit) => unit.invariant),
     'w2-id-constant': () => import('./engines/webhook/invariants/w2-id-constant.ts').then((unit) => unit.invariant),
     'w3-none-after-delivered': () => import('./engines/webhook/invariants/w3-none-after-delivered.ts').then((unit) => unit.invariant),
     'w4-attempts-logged': () => import('./engines/webhook/invariants/w4-attempts-logged.ts').then((unit) => unit.invariant),
     'w5-signatures-verify': () => import('./engines/webhook/invariants/w5-signatures-verify.ts').then((unit) => unit.invariant),
     'w6-counters-true': () => import('./engines/webhook/invariants/w6-counters-true.ts').then((unit) => unit.invariant),
     'w7-key-order': () => import('./engines/webhook/invariants/w7-key-order.ts').then((unit) => unit.invariant),
+    'w8-retry-after': () => import('./engines/webhook/invariants/w8-retry-after.ts').then((unit) => unit.invariant),
+    'w9-schedule': () => import('./engines/webhook/invariants/w9-schedule.ts').then((unit) => unit.invariant),
   },
   cron: {
     'each-slot-once': () => import('./engines/cron/invariants/each-slot-once.ts').then((unit) => unit.invariant),

@@ -329,6 +329,7 @@ export async function openWebhookRun(plan: Plan, scenario: WebhookScenario, toxi
       script: rest.script,
       options: { customers: names.length },
       async begin() {
+        world.note('delays.promised', { schedule: parts.settings.schedule, jitter: parts.settings.jitter, breakerFailures: parts.settings.breakerFailures })
         for (const node of nodes) await setup.body.start(node)
       },
       drive: () => scenario.drive(world),

@@ -8,6 +8,7 @@ import { judgedAtTheEnd } from '../../invariant.ts'
 
 export interface Accepted {
   seq: number
+  t: number
   event: string
   deliveries: number
 }
@@ -22,6 +23,8 @@ export interface Received {
   signed: string
   processed: boolean
   status: number
+  /** Seconds that it asked to be left alone for, as ms. */
+  retryAfterMs?: number
 }
 
 /** A row of the store. */
@@ -48,13 +51,19 @@ export class Evidence {
   readonly attempts: { seq: number; customer: string | null; attempts: number; answered: number }[] = []
   repeats: { seq: number; repeats: number; examples: readonly { event: string; endpoint: string }[] } | undefined
   counters: { seq: number; lanes: number; untrue: number; examples: readonly unknown[] } | undefined
-  /** Deaths, pauses and ends of nodes: what was in flight then is sent again and not written down. */
-  interruptions = 0
+  /** When nodes died, stood still or ended, or a store did not write: what was in flight then is sent again and not written down. ms since the run began. */
+  readonly interruptions: number[] = []
   /** Answers that a fault put in the place of the customer's, and requests that it kept from it or sent twice, by customer. */
   readonly faults = new Map<string, number>()
   /** Customers whose clock is off, and whether the engine's ever was. */
   readonly skewed = new Set<string>()
   stepped = false
+  /** Endpoints of each customer. */
+  readonly endpoints = new Map<string, Set<string>>()
+  /** Customers that were once not as they should be, or could not be reached: by their mood, by what stood before them, or by an answer. */
+  readonly ill = new Set<string>()
+  /** What messages wait for after their own failures. */
+  delays: { schedule: readonly number[]; jitter: number; breakerFailures: number } | undefined
 
   on(event: Event): void {
     const take = <T>(list: T[]) => void list.push(event as unknown as T)
@@ -62,6 +71,7 @@ export class Evidence {
       case 'event.accepted': return take(this.accepted)
       case 'customer.received':
         if (event['processed']) this.processed.add(`${event['customer']}/${event['id']}`)
+        if (event['status'] < 200 || event['status'] >= 300) this.ill.add(event['customer'])
         return take(this.received)
       case 'customer.processed':
         if (event['processed']) this.processed.add(`${event['customer']}/${event['id']}`)
@@ -70,11 +80,31 @@ export class Evidence {
       case 'attempts.observed': return take(this.attempts)
       case 'repeats.observed': this.repeats = event as unknown as Evidence['repeats']; return
       case 'counters.observed': this.counters = event as unknown as Evidence['counters']; return
-      case 'node.killed': case 'node.paused': case 'node.terminated': case 'store.spoilt': this.interruptions++; return
-      case 'toxic.hit': this.faults.set(event['link'], (this.faults.get(event['link']) ?? 0) + 1); return
+      case 'node.killed': case 'node.paused': case 'node.terminated': case 'store.spoilt': this.interruptions.push(event.t); return
+      case 'toxic.hit':
+        this.ill.add(event['link'])
+        this.faults.set(event['link'], (this.faults.get(event['link']) ?? 0) + 1)
+        return
+      case 'endpoint.added': this.endpoints.set(event['customer'], (this.endpoints.get(event['customer']) ?? new Set()).add(event['endpoint'])); return
+      case 'customer.changed':
+        if (event['mood'] !== 'healthy' && event['mood'] !== 'receipt') this.ill.add(event['customer'])
+        return
+      case 'customer.spoilt': this.ill.add(event['customer']); return
+      case 'link.downed': this.ill.add(event['link']); return
+      case 'delays.promised': this.delays = event as unknown as Evidence['delays']; return
       case 'customer.skewed': this.skewed.add(event['customer']); return
       case 'clock.stepped': this.stepped = true
     }
+  }
+
+  /** Those whose requests are all of one lane. */
+  get withOneEndpoint(): string[] {
+    return [...this.endpoints].filter(([, endpoints]) => endpoints.size === 1).map(([customer]) => customer)
+  }
+
+  /** Whether a node was interrupted between two times, ms since the run began. */
+  interrupted(from: number, to: number): boolean {
+    return this.interruptions.some((t) => t >= from && t <= to)
   }
 }
 

@@ -104,7 +104,7 @@ export interface WebhookScenario extends ScenarioFacts {
 }
 
 /** What judges unless a scenario says otherwise. */
-export const ALWAYS = ['w1-none-lost', 'w2-id-constant', 'w3-none-after-delivered', 'w4-attempts-logged', 'w5-signatures-verify', 'w6-counters-true', 'w7-key-order'] as const
+export const ALWAYS = ['w1-none-lost', 'w2-id-constant', 'w3-none-after-delivered', 'w4-attempts-logged', 'w5-signatures-verify', 'w6-counters-true', 'w7-key-order', 'w8-retry-after', 'w9-schedule', 'w10-isolation'] as const
 
 /** The p-th percentile, 0 to 1, of sorted numbers; 0 of none. */
 export function percentile(sorted: readonly number[], p: number): number {

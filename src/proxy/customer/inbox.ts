@@ -136,14 +136,14 @@ export class Inbox {
     if (arrival.id !== null) this.#know(arrival.id).held = true
   }
 
-  /** The answer goes out now; 0 when none does. The row that was written down: what happens to it later is changed there. */
-  settle({ endpoint: _1, ordinal: _2, secret: _3, ...row }: Arrival, status: number, mood: string): Row {
+  /** The answer goes out now; 0 when none does; `retryAfterMs` when it asks to be left alone for whole seconds. The row that was written down: what happens to it later is changed there. */
+  settle({ endpoint: _1, ordinal: _2, secret: _3, ...row }: Arrival, status: number, mood: string, retryAfterMs?: number): Row {
     row.status = status
     row.mood = mood
     row.duplicate ||= !row.processed && this.holds(row.id)
     this.#requests.push(row)
     const { id, sequence, type, key, signed, duplicate, processed } = row
-    this.#setup.log.emit('customer.received', { customer: this.#setup.name, id, sequence, what: type, ...(key === null ? {} : { key }), signed, duplicate, processed, status, mood })
+    this.#setup.log.emit('customer.received', { customer: this.#setup.name, id, sequence, what: type, ...(key === null ? {} : { key }), signed, duplicate, processed, status, mood, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
     return row
   }
 

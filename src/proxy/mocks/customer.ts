@@ -128,9 +128,9 @@ export function customer(setup: MockSetup, options: CustomerOptions = {}): Custo
   }
 
   function finish(arrival: Arrival, body: string, current: Mood, word: string): HttpResponse {
-    const settle = (status: number) => inbox.settle(arrival, status, word)
+    const settle = (status: number, retryAfter = '') => inbox.settle(arrival, status, word, /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined)
     const reply = (status: number, headers: Record<string, string> = {}, text = ''): HttpResponse => {
-      settle(status)
+      settle(status, headers['retry-after'])
       return { status, headers: { date: new Date(now()).toUTCString(), ...headers }, body: text }
     }
     const fail = (status: number, why: string, headers: Record<string, string> = {}) => reply(status, { 'content-type': 'application/json', ...headers }, JSON.stringify({ error: why }))

@@ -11,7 +11,7 @@ export const invariant = atTheEnd('w4-attempts-logged', 'the log of attempts tel
     if (customer === null) return []
     const requests = seen.get(customer) ?? 0
     const disturbed = faults.get(customer) ?? 0
-    if (requests > logged + interruptions * IN_FLIGHT + disturbed) return [{ why: `${customer} saw ${plural(requests, 'request')}, and ${plural(logged, 'attempt')} were written down`, witness: [seq] }]
+    if (requests > logged + interruptions.length * IN_FLIGHT + disturbed) return [{ why: `${customer} saw ${plural(requests, 'request')}, and ${plural(logged, 'attempt')} were written down`, witness: [seq] }]
     if (answered > requests + disturbed) return [{ why: `${plural(answered, 'attempt')} are said to have been answered by ${customer}, which saw ${plural(requests, 'request')}`, witness: [seq] }]
     return []
   })
