@@ -1,5 +1,5 @@
 /** What the webhook engine's commands have in common. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { Flags } from '@oclif/core'
 import { ResilError } from '../errors.ts'
 import type { Endpoint, Spec } from '../engines/webhook/endpoints.ts'
@@ -30,7 +30,14 @@ export function placeOf({ db, 'allow-net': allow, 'plain-http': plainHttp }: Giv
   return { keys: () => keys ?? openKeyFile(keyFileOf(db), Random.system()), allow, plainHttp, version, ...(token === undefined ? {} : { token }) }
 }
 
-export async function withWebhooks<T>(flags: Given, version: string, work: (webhooks: OpenedWebhooks) => Promise<T>): Promise<T> {
+/** For whoever looks or acts at what is there: a mistyped name makes no database. Throws STORE_CANNOT_OPEN. */
+export function requireDatabase(db: string): void {
+  if (!existsSync(db)) throw new ResilError('STORE_CANNOT_OPEN', `${visible(db)}: does not exist`, 'check the path with --db; resil webhook serve and resil webhook endpoint add make one')
+}
+
+/** On the database that is there; `creates` makes one where there is none. */
+export async function withWebhooks<T>(flags: Given, version: string, work: (webhooks: OpenedWebhooks) => Promise<T>, { creates = false } = {}): Promise<T> {
+  if (!creates) requireDatabase(flags.db)
   const webhooks = await openWebhooks(flags.db, placeOf(flags, version))
   try {
     return await work(webhooks)

@@ -15,7 +15,10 @@ let folder: string
 const servers: Server[] = []
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'resil-webhook-'))
-})
+  const db = join(folder, EMPTY)
+  const { id } = webhook(db, 'endpoint', 'add', 'https://customer.example/', '--json').json().at(-1) as { id: string }
+  webhook(db, 'endpoint', 'remove', id, '--by', 'ops', '--why', 'empty')
+}, LONG)
 afterAll(() => {
   for (const server of servers) server.close()
   rmSync(folder, { recursive: true, force: true })
@@ -23,6 +26,7 @@ afterAll(() => {
 
 let n = 0
 const newDb = () => join(folder, `${++n}.db`)
+const EMPTY = 'empty.db'
 const webhook = (db: string, ...args: string[]) => resil(['webhook', ...args, '--db', db])
 const serve = (db: string): Running => start('bin/run.js', ['webhook', 'serve', '--db', db, '--port', '0', '--plain-http', '--allow-net', '127.0.0.1/32', '--json'], {}, { longestMs: LONG })
 const urlOf = (running: Running) => (JSON.parse(running.stdout.split('\n').find((line) => line.includes('"ready"'))!) as { url: string }).url
@@ -88,10 +92,18 @@ describe('an operator', () => {
     [['replay'], /everything/],
     [['replay', '--dlq', '--rate', 'fast'], /no rate/],
   ])('%j is refused in one line, with exit code 2', async (args, why) => {
-    const { exit, stderr } = await refused(['webhook', ...args, '--db', newDb()])
+    const { exit, stderr } = await refused(['webhook', ...args, '--db', join(folder, EMPTY)])
     expect(stderr).toMatch(why)
     expect(stderr.trim().split('\n')).toHaveLength(1)
     expect(exit).toBe(2)
+  })
+
+  test.each([
+    ['endpoint', 'list'], ['endpoint', 'show', 'ep_1'], ['endpoint', 'pause', 'ep_1', '--by', 'ops', '--why', 'x'], ['send', 'order.created'], ['deliveries'], ['attempts', 'evt_1'], ['dlq'], ['doctor', 'ep_1'], ['replay', '--dlq'], ['reconcile', 'ep_1', '--ids-from', '/dev/null'],
+  ])('%s %s makes no database of a mistyped name', async (...args) => {
+    const db = newDb()
+    expect(await refused(['webhook', ...args, '--db', db])).toMatchObject({ exit: 2, stderr: expect.stringMatching(/^.*does not exist.*endpoint add.*\n$/) })
+    expect([db, `${db}.key`].filter((file) => existsSync(file))).toEqual([])
   })
 
   test('the database of another engine is refused, and a key that is not its own', () => {

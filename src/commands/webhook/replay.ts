@@ -7,7 +7,7 @@ import { visible } from '../../visible.ts'
 import { BaseCommand } from '../base.ts'
 import type { ExitCode } from '../failure.ts'
 import { moment } from '../flags.ts'
-import { given, localFlags, placeOf } from '../webhook-flags.ts'
+import { given, localFlags, placeOf, requireDatabase } from '../webhook-flags.ts'
 
 export default class WebhookReplay extends BaseCommand<typeof WebhookReplay> {
   static override summary = 'send again what is dead, or has arrived before: a job in the database'
@@ -41,6 +41,7 @@ export default class WebhookReplay extends BaseCommand<typeof WebhookReplay> {
     const { db, job, order, wait, by } = this.flags
     const perSecond = rateOf(this.flags.rate)
     const place = placeOf(this.flags, this.config.version)
+    requireDatabase(db)
     const { engine, store, clock, close } = await openWebhooks(db, place)
     try {
       if (this.flags['dry-run']) {

@@ -48,7 +48,7 @@ export default class WebhookEndpointAdd extends BaseCommand<typeof WebhookEndpoi
       const { endpoint, secret } = await engine.endpoints.add(given)
       this.reveal([...endpointLines(endpoint), `  secret     ${secret}   (shown this once)`].join('\n'), { ok: true, ...endpointFacts(endpoint), secret })
       return 0
-    })
+    }, { creates: true })
   }
 }
 
