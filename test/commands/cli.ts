@@ -48,9 +48,10 @@ export interface Running {
   ended: Promise<Ended>
 }
 
-/** A command that goes on; `script` is relative to the checkout. Killed after `longestMs`. */
-export function start(script: string, args: readonly string[], env?: NodeJS.ProcessEnv, { cwd, longestMs = LONGEST_RUN_MS }: { cwd?: string; longestMs?: number } = {}): Running {
-  const child = spawn(process.execPath, [`${root}${script}`, ...args], { cwd, env: cleanEnv(env), timeout: longestMs, killSignal: 'SIGKILL' })
+/** A command that goes on; `script` is relative to the checkout. Killed after `longestMs`. `through` are the words of a command that becomes it. */
+export function start(script: string, args: readonly string[], env?: NodeJS.ProcessEnv, { cwd, longestMs = LONGEST_RUN_MS, through = [] }: { cwd?: string; longestMs?: number; through?: readonly string[] } = {}): Running {
+  const [command, ...words] = [...through, process.execPath, `${root}${script}`, ...args] as [string, ...string[]]
+  const child = spawn(command, words, { cwd, env: cleanEnv(env), timeout: longestMs, killSignal: 'SIGKILL' })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
