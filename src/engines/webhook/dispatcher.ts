@@ -380,18 +380,29 @@ export class Dispatcher {
     }
     if (!looks && lanes.length === 0) return
     const steady = this.#steady.now()
+    const seen = { delivery: this.#seenDelivery, nudge: this.#seenNudge }
+    const removed: Lane[] = []
     try {
       await store.transaction('claim', async (tx) => {
         const touched = new Set<Lane>()
         if (looks) await this.#lookForNew(tx, touched)
-        if (polls) await this.#lookAround(tx, touched)
+        if (polls) removed.push(...(await this.#lookAround(tx, touched)))
         for (const lane of touched) if (!lanes.includes(lane)) lanes.push(lane)
         for (const lane of lanes) await this.#fetch(tx, lane, now, steady)
       })
     } catch (error) {
-      for (const lane of lanes) this.#hungry.add(lane)
+      // Others' works shared the commit: what was seen of theirs may never have been. It is forgotten, and looked for again.
+      this.#seenDelivery = seen.delivery
+      this.#seenNudge = seen.nudge
+      this.#seenRevision = 0
+      for (const lane of lanes) {
+        this.#release(lane)
+        lane.rewind(lane.cursor + 1)
+        this.#hungry.add(lane)
+      }
       throw error
     }
+    for (const lane of removed) this.#drop(lane)
   }
 
   /** Deliveries that came since the last look; adds their lanes to `touched`. */
@@ -407,8 +418,9 @@ export class Dispatcher {
     }
   }
 
-  /** What else others have written since the last look; adds the lanes that it is about to `touched`. */
-  async #lookAround(tx: Tx, touched: Set<Lane>): Promise<void> {
+  /** What else others have written since the last look; adds the lanes that it is about to `touched`, and answers those whose endpoint is removed. */
+  async #lookAround(tx: Tx, touched: Set<Lane>): Promise<Lane[]> {
+    const removed: Lane[] = []
     const nudges = await tx.query<{ lane: number; newest: number }>('SELECT lane, MAX(id) AS newest FROM nudge WHERE id > :seen GROUP BY lane', { seen: this.#seenNudge })
     for (const { lane: number, newest } of nudges) {
       this.#seenNudge = Math.max(this.#seenNudge, newest)
@@ -427,7 +439,7 @@ export class Dispatcher {
       lane.facts = factsOf(row)
       this.#release(lane)
       if (row.state === 'removed') {
-        this.#drop(lane)
+        removed.push(lane)
         continue
       }
       if (row.state === 'enabled' && before !== 'enabled') {
@@ -441,6 +453,7 @@ export class Dispatcher {
       }
       touched.add(lane)
     }
+    return removed
   }
 
   async #fetch(tx: Tx, lane: Lane, now: number, steady: number): Promise<void> {

@@ -308,3 +308,34 @@ it('a node that comes back under its name counts its beats on, also when its fir
   }
   expect(house.events.filter(({ type }) => type === 'store.failed')).toHaveLength(1)
 })
+
+it('what a look has seen in a commit that failed was never there: it is not sent, and what comes in its place is', async () => {
+  house = await openHouse({ ...FAST, beatMs: 60_000, leaseMs: 300_000 })
+  house.receivers.set(ONE, () => ({ status: 204 }))
+  let fails = false
+  const { engine } = house.engine('n1', {}, (store) => ({
+    insideTransaction: false,
+    migrate: (migrations) => store.migrate(migrations),
+    close: () => store.close(),
+    transaction(name, work) {
+      if (name !== 'claim' || !fails) return store.transaction(name, work)
+      fails = false
+      // As when a producer's event shares the commit of the look, and the disk is full.
+      return store.transaction(name, async (tx) => {
+        await engine.events.enqueue(tx, { type: 'order.created', data: 'never' })
+        await work(tx)
+        throw new ResilError('COMMIT_UNKNOWN', 'the disk is full')
+      })
+    },
+  }))
+  await house.live(engine.endpoints.add({ url: `${ONE}/` }))
+  await wait(61_000)
+  fails = true
+  await wait(10_000)
+  expect(fails).toBe(false)
+  expect(house.seen).toEqual([])
+  await send(engine, 1)
+  await wait(1000)
+  expect(house.seen.map(({ body }) => (JSON.parse(body) as { data: unknown }).data)).toEqual([{ i: 0 }])
+  expect(await deliveries()).toMatchObject([{ id: 1, state: 'delivered' }])
+})
