@@ -201,10 +201,7 @@ async function engine({ db, origins, endpoints, settings = {}, time = false, han
     /** Every `hangEvery`th goes to the one that hangs. */
     async paced({ hangEvery, ...orders }) {
       const before = ownCpuMs()
-      const { made } = await paced(orders, async (n) => {
-        await take(n, hangEvery && n % hangEvery === 0 ? 'bench.hang' : `bench.e${n % endpoints}`)
-        current.dispatcher.wake()
-      })
+      const { made } = await paced(orders, (n) => take(n, hangEvery && n % hangEvery === 0 ? 'bench.hang' : `bench.e${n % endpoints}`))
       return { made, cpuMs: ownCpuMs() - before }
     },
     /** What was under way is written down, then it ends. */

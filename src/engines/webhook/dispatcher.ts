@@ -154,11 +154,18 @@ export class Dispatcher {
     return this.#lanes
   }
 
-  /** Something was enqueued in this process: it is looked for at once, or together with what else came within flushMs of the last look. */
+  /** Something was enqueued in this process, in somebody's own transaction: it is looked for at once, or together with what else came within flushMs of the last look. */
   wake(): void {
     this.#fresh = true
     const { clock, settings } = this.#setup
     this.#workIn(Math.max(0, this.#workedAt + settings.flushMs - clock.monotonic()))
+  }
+
+  /** Events go to the store in this turn: what there is to write goes with them, and the look that finds them, in one commit. */
+  along(): void {
+    if (!this.#begun || this.#stopping) return
+    this.#fresh = true
+    this.#workIn(0)
   }
 
   /** Runs until the signal aborts; then what is in flight ends, for up to drainMs, and is written. */

@@ -56,7 +56,7 @@ export class WebhookEngine implements Engine {
     this.#outside = outside
     this.#log = log
     this.#settings = all
-    this.events = new Events(own, all.gatherMs)
+    this.events = new Events(own, all.gatherMs, () => this.dispatcher.along())
     this.endpoints = new Endpoints(own, vault, { allow: outside.allow, plainHttp: outside.plainHttp, deadlineMaxMs: all.deadlineMaxMs, placesMost: all.placesMost })
     this.replays = new Replays(own)
     this.dispatcher = new Dispatcher({ clock, store, log, node, random: random.fork('dispatcher'), network: outsideTransactions(outside.network, store), life: random.id('life'), settings: all, events: this.events, keys: new Keyring(vault), version })

@@ -9,6 +9,7 @@ import type { Random } from '../../random.ts'
 import { visible } from '../../visible.ts'
 import type { Store, Tx } from '../store/store.ts'
 import { DEFAULT_TENANT } from './endpoints.ts'
+import { Gathering } from './gathering.ts'
 import { isType, OWN_FAMILY, patternsOf } from './patterns.ts'
 
 export interface NewEvent {
@@ -47,22 +48,19 @@ export class Events {
   readonly #clock: Clock
   readonly #random: Random
   readonly #store: Store
-  readonly #gatherMs: number
-  #gathering: Promise<void> | undefined
-  /** When the last ones went to the store together, monotonic ms. */
-  #gatheredAt = Number.NEGATIVE_INFINITY
+  readonly #gathering: Gathering
 
-  constructor(outside: { clock: Clock; random: Random; store: Store }, gatherMs: number) {
+  /** `along` is called in the turn in which events go to the store. */
+  constructor(outside: { clock: Clock; random: Random; store: Store }, gatherMs: number, along: () => void) {
     this.#clock = outside.clock
     this.#random = outside.random.fork('events')
     this.#store = outside.store
-    this.#gatherMs = gatherMs
+    this.#gathering = new Gathering(outside.clock, gatherMs, along)
   }
 
-  /** In a transaction of its own, which shares its commit with what others bring within gatherMs of the last one; durable once it resolves. Throws as `enqueue` does. */
+  /** In a transaction of its own, which may share its commit with others'; durable once it resolves. Throws as `enqueue` does. */
   async take(event: NewEvent): Promise<Taken> {
-    this.#gathering ??= this.#gather()
-    await this.#gathering
+    await this.#gathering.join()
     return this.#store.transaction('enqueue', (tx) => this.enqueue(tx, event))
   }
 
@@ -90,13 +88,6 @@ export class Events {
     )
     const { seq } = row!
     return { id, seq, deliveries: await fanOut(tx, tenant, type, seq, key ?? null, now), replayed: false }
-  }
-
-  /** At once after a silence. Works of one turn share a commit: see the store. */
-  async #gather(): Promise<void> {
-    await this.#clock.sleep(Math.max(0, this.#gatheredAt + this.#gatherMs - this.#clock.monotonic()))
-    this.#gatheredAt = this.#clock.monotonic()
-    this.#gathering = undefined
   }
 
   /** Time first, so that indexes grow at their end; then 80 bits of chance. */

@@ -198,7 +198,7 @@ export class Face {
     const event = body as Body<'event'>
     refuseOwnFamily(event.type)
     const taken = await this.#setup.events.take({ ...event, ...(key === undefined ? {} : { idempotencyKey: key }) })
-    return this.#woken(json(202, taken, { location: `/v1/events/${taken.id}`, 'webhook-id': taken.id, ...(taken.replayed ? { 'idempotent-replayed': 'true' } : {}) }))
+    return json(202, taken, { location: `/v1/events/${taken.id}`, 'webhook-id': taken.id, ...(taken.replayed ? { 'idempotent-replayed': 'true' } : {}) })
   }
 
   async #add({ url, tenant, patterns, signature, secret, ...spec }: Body<'endpoint'>): Promise<HttpResponse> {

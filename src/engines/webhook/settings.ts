@@ -31,7 +31,7 @@ export interface WebhookSettings {
   placesMost: number
   /** In flight on this node. */
   inFlightMost: number
-  /** How long events are collected for one commit, after the one before; whoever comes after a silence does not wait. */
+  /** How long events are collected for one commit at most, after the one before; whoever comes after a silence does not wait. See gathering.ts. */
   gatherMs: number
   /** How long ends of attempts are collected for one commit, and what is new for one look. */
   flushMs: number
@@ -79,7 +79,7 @@ export const DEFAULTS: WebhookSettings = {
   placesFirst: 4,
   placesMost: 64,
   inFlightMost: 4096,
-  gatherMs: 5,
+  gatherMs: 20,
   flushMs: 20,
   pollMs: 200,
   beatMs: SECOND,
