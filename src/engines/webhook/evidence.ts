@@ -43,6 +43,9 @@ export interface Observed {
   held: boolean
 }
 
+/** From a request to its answer: no attempt may take longer. */
+const ATTEMPT_LONGEST_MS = 30_000
+
 export class Evidence {
   readonly accepted: Accepted[] = []
   readonly received: Received[] = []
@@ -102,9 +105,9 @@ export class Evidence {
     return [...this.endpoints].filter(([, endpoints]) => endpoints.size === 1).map(([customer]) => customer)
   }
 
-  /** Whether a node was interrupted between two times, ms since the run began. */
+  /** Whether a node was interrupted between the sending of a request that was answered at `from` and `to`, ms since the run began. */
   interrupted(from: number, to: number): boolean {
-    return this.interruptions.some((t) => t >= from && t <= to)
+    return this.interruptions.some((t) => t >= from - ATTEMPT_LONGEST_MS && t <= to)
   }
 }
 
