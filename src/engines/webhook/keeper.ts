@@ -19,11 +19,13 @@ export interface KeeperSetup {
   isOn(): boolean
 }
 
-/** Rows of one step. */
+/** Rows of an aging step. */
 const STEP = 500
-/** Steps of one round: at 500 rows a step and a round each second, several times what a million an hour leaves behind. */
-const STEPS = 8
-/** Ids that one step looks at. */
+/** Rows that one step forgets: it holds the store for some two ms, and messages wait behind it. */
+const FORGET_STEP = 100
+/** Steps of one round: at a round each second, over ten times what a million an hour leaves behind. */
+const STEPS = 40
+/** Numbers that one step looks through. */
 const LOOKED_AT = 4000
 /** Between two rounds over what is too old to be sent; and the longest between two over what has ended, however young the oldest was: clocks are set. */
 const AGE_EVERY_MS = 60_000
@@ -116,39 +118,39 @@ export class Keeper {
     const { store, clock, settings } = this.#setup
     const now = clock.now()
     return store.transaction('forget', async (tx) => {
-      const looked = await tx.query<{ id: number; state: string; ended_at: number | null }>('SELECT id, state, ended_at FROM delivery WHERE id > :cursor ORDER BY id LIMIT :most', { cursor: this.#cursor, most: LOOKED_AT })
+      const [{ first, last }] = (await tx.query<{ first: number | null; last: number | null }>('SELECT (SELECT MIN(id) FROM delivery) AS first, (SELECT MAX(id) FROM delivery) AS last')) as [{ first: number | null; last: number | null }]
+      const from = Math.max(this.#cursor, (first ?? 1) - 1)
+      const upTo = from + LOOKED_AT
+      const ended = await tx.query<{ id: number; state: string; ended_at: number }>(`SELECT id, state, ended_at FROM delivery WHERE id > :from AND id <= :upTo AND ended_at IS NOT NULL ORDER BY id LIMIT ${FORGET_STEP}`, { from, upTo })
       const gone: number[] = []
       let young = false
-      for (const { id, state, ended_at } of looked) {
-        const at = ended_at === null ? Number.POSITIVE_INFINITY : ended_at + (state === 'dead' ? settings.keepDeadMs : settings.keepMs)
+      for (const { id, state, ended_at } of ended) {
+        const at = ended_at + (state === 'dead' ? settings.keepDeadMs : settings.keepMs)
+        if (at <= now) gone.push(id)
+        else this.#soonest = Math.min(this.#soonest, at)
         // They came in this order: behind one that ended a short while ago there is hardly one that ended long ago.
-        young = ended_at !== null && state !== 'dead' && at > now
-        if (gone.length >= STEP) break
-        if (at > now) this.#soonest = Math.min(this.#soonest, at)
+        young = state !== 'dead' && at > now
         if (young) break
         this.#cursor = id
-        if (at <= now) gone.push(id)
       }
-      const ids = JSON.stringify(gone)
       if (gone.length > 0) {
+        const ids = JSON.stringify(gone)
         await tx.query('DELETE FROM attempt WHERE delivery IN (SELECT value FROM json_each(:ids))', { ids })
         await tx.query('DELETE FROM delivery WHERE id IN (SELECT value FROM json_each(:ids))', { ids })
       }
-      await this.#forgetEvents(tx, now - settings.keepMs)
+      const moreEvents = await this.#forgetEvents(tx, now - settings.keepMs)
       await tx.query('DELETE FROM nudge WHERE id <= (SELECT MAX(id) FROM nudge) - 10000')
-      if (young || looked.length < LOOKED_AT) {
-        if (gone.length < STEP) this.#cursor = 0
-        return gone.length >= STEP
-      }
-      return true
+      if (!young && ended.length < FORGET_STEP) this.#cursor = upTo
+      if (young || this.#cursor >= (last ?? 0)) this.#cursor = 0
+      return this.#cursor > 0 || moreEvents
     })
   }
 
-  /** Events that nobody's delivery needs any more. */
-  async #forgetEvents(tx: Tx, before: number): Promise<void> {
+  /** Events that nobody's delivery needs any more; answers whether there may be more. */
+  async #forgetEvents(tx: Tx, before: number): Promise<boolean> {
     const looked = await tx.query<{ seq: number; created_at: number; needed: number }>(
       'SELECT e.seq, e.created_at, EXISTS (SELECT 1 FROM delivery d WHERE d.event = e.seq) AS needed FROM event e WHERE e.seq > :cursor ORDER BY e.seq LIMIT :most',
-      { cursor: this.#eventCursor, most: STEP },
+      { cursor: this.#eventCursor, most: FORGET_STEP },
     )
     const gone: number[] = []
     let young = false
@@ -160,6 +162,7 @@ export class Keeper {
       if (needed === 0) gone.push(seq)
     }
     if (gone.length > 0) await tx.query('DELETE FROM event WHERE seq IN (SELECT value FROM json_each(:seqs))', { seqs: JSON.stringify(gone) })
-    if (young || looked.length < STEP) this.#eventCursor = 0
+    if (young || looked.length < FORGET_STEP) this.#eventCursor = 0
+    return this.#eventCursor > 0
   }
 }
