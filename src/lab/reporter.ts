@@ -4,6 +4,7 @@
  */
 import type { Event } from '../events.ts'
 import type { Finding, Verdict } from '../invariant.ts'
+import { learn, named } from './sentence.ts'
 
 /** Where a reporter writes. */
 export interface Paper {
@@ -44,12 +45,14 @@ export interface Ending {
 /** Most events that are kept so that a witness can be quoted: the last ones, and those that a violation has named. */
 const WITNESSES_KEPT = 20_000
 
-/** Remembers events, so that a report can quote the witnesses of a violation. */
+/** Remembers events, so that a report can quote the witnesses of a violation, and whose the endpoints are that events name by their id. */
 export class Witnesses {
   readonly #events = new Map<number, Event>()
   readonly #named = new Map<number, Event>()
+  readonly #names = new Map<string, string>()
 
   on(event: Event): void {
+    learn(this.#names, event)
     this.#events.set(event.seq, event)
     if (this.#events.size > WITNESSES_KEPT) this.#events.delete(this.#events.keys().next().value!)
     if (event.type !== 'invariant.violated' || !Array.isArray(event['witness'])) return
@@ -59,8 +62,14 @@ export class Witnesses {
     }
   }
 
-  /** The event, or undefined when it is no longer remembered. */
+  /** The event, as people call its endpoint, or undefined when it is no longer remembered. */
   get(seq: number): Event | undefined {
-    return this.#named.get(seq) ?? this.#events.get(seq)
+    const event = this.#named.get(seq) ?? this.#events.get(seq)
+    return event && this.named(event)
+  }
+
+  /** The same event, its endpoint called by its customer's name. */
+  named(event: Event): Event {
+    return named(event, this.#names)
   }
 }

@@ -41,6 +41,39 @@ function receivedWords({ id, what, sequence, signed, duplicate, processed, statu
   return `${processed ? 'PROCESSED' : duplicate ? 'again' : 'did not process'} ${message}${processed && duplicate ? ' once more' : ''}${signature}: ${status === 0 ? 'no answer' : status}`
 }
 
+/** `92 %`; of nothing it is none. */
+const percent = (part: unknown, whole: unknown) => `${Math.round((100 * Number(part)) / Math.max(1, Number(whole)))} %`
+/** When whoever was turned away may come back. */
+const later = (ms: unknown) => (Number(ms) > 0 ? `; asks again in ${span(Number(ms))}` : '')
+
+function reasonOf({ why, calls, failures, slow }: Fields): string {
+  if (why === 'failures') return `${failures} of ${calls} calls failed (${percent(failures, calls)})`
+  if (why === 'slow') return `${slow} of ${calls} calls were slow (${percent(slow, calls)})`
+  return why === 'probes' ? 'the calls that tried failed too' : why === 'restored' ? 'an earlier life left it so' : String(why ?? 'by itself')
+}
+
+/** More places than this never fill: they are not worth a word. */
+const ENDLESS_SLOTS = 10_000
+
+function weatherOf({ slots, latency, failing, failsAtOnce, failsAfterMs }: Fields): string {
+  const share = Number(failing ?? 0)
+  const late = failsAtOnce < 1 ? (failsAtOnce > 0 ? `, ${percent(1 - failsAtOnce, 1)} of these only after ${span(Number(failsAfterMs))}` : ` after ${span(Number(failsAfterMs))}`) : ''
+  const fails = share > 0 ? `${percent(share, 1)} fail${late}` : ''
+  const takes = latency && share < 1 ? `half take up to ${span(Number(latency.p50))}, 1 % over ${span(Number(latency.p99))}` : ''
+  return [fails, takes, slots < ENDLESS_SLOTS ? `${slots} at once` : ''].filter((part) => part !== '').join('; ')
+}
+
+const share = (part: unknown) => (typeof part === 'number' ? percent(part, 1) : '?')
+
+function toldIn({ paid, notCharged, pending, failed }: Fields): string {
+  return `${share(paid)} paid in time, ${share(notCharged)} told "not charged", ${share(pending)} pending, ${share(failed)} failed`
+}
+
+function attemptWords({ event, n, meaning, status, detail, ms }: Fields): string {
+  const answer = `${status ?? detail ?? 'no answer'}${status !== null && detail ? ` (${detail})` : ''}`
+  return `${event} #${n}: ${answer}, ${spaced(meaning)}, in ${span(Number(ms))}`
+}
+
 const SENTENCES: Record<string, Say> = {
   'run.started': ({ scenario, summary, mode, seed }) => ['resil', `${scenario}, ${mode}, seed ${seed}${summary ? `: ${summary}` : ''}`],
   'world.opened': ({ urls }) => ['resil', `the world is open${urls && Object.keys(urls).length > 0 ? `: ${Object.entries(urls).map(([name, url]) => `${name} ${url}`).join(', ')}` : ''}`],
@@ -132,22 +165,44 @@ const SENTENCES: Record<string, Say> = {
   'attempt.fenced': ({ node, tick, token, what }) => [node ?? 'node', `FENCED ${tick}: ${what} of token ${token} does not stand`, 'doubt'],
   'attempt.abandoned': ({ node, tick, state }) => [node ?? 'node', `${tick} was left behind: ${state === 'dead' ? 'dead' : 'another worker takes it'}`, 'doubt'],
 
-  'event.sent': ({ what, idempotencyKey }) => ['producer', `sends ${what}${idempotencyKey ? `, key ${idempotencyKey}` : ''}`, 'quiet'],
-  'event.accepted': ({ event, what, deliveries }) => ['producer', `${what} is ${event}, for ${deliveries} ${deliveries === 1 ? 'endpoint' : 'endpoints'}`, 'quiet'],
-  'event.refused': ({ told, status, why }) => ['producer', told === 'refused' ? `REFUSED with ${status}` : `was told nothing that counts: ${status === 0 ? why : status}`, 'doubt'],
-  'endpoint.added': ({ endpoint, customer }) => [customer ?? 'resil', `listens as ${endpoint}`],
-  'lanes.taken': ({ node, lanes }) => [node ?? 'node', `takes ${lanes} ${lanes === 1 ? 'lane' : 'lanes'}`, 'quiet'],
-  'lane.parked': ({ endpoint, failures }) => [endpoint, `PARKED after ${failures} failures in a row`, 'bad'],
-  'lane.probed': ({ endpoint, event }) => [endpoint, `probes with ${event}`, 'doubt'],
-  'lane.woken': ({ endpoint }) => [endpoint, 'answers again: what waited goes', 'good'],
-  'lane.fenced': ({ node, endpoint, fence }) => [node ?? 'node', `FENCED: ${endpoint} has another owner than fence ${fence}`, 'doubt'],
-  'delivery.attempted': ({ endpoint, event, n, meaning, status, detail, ms }) => [endpoint, `${event} #${n} ${status ?? detail}${meaning === 'delivered' ? '' : ` ${spaced(meaning)}`}, ${span(ms)}`, meaning === 'delivered' || meaning === 'deferred' ? 'good' : 'doubt'],
-  'delivery.died': ({ endpoint, event, reason }) => [endpoint, `DEAD ${event}: ${reason}`, 'bad'],
-  'deliveries.aged': ({ endpoint, deliveries }) => [endpoint, `DEAD ${deliveries} ${deliveries === 1 ? 'delivery' : 'deliveries'} by age`, 'bad'],
-  'endpoint.failing': ({ endpoint, failures, since }) => [endpoint, `its owner is told: ${failures} failures in a row since ${since}`, 'doubt'],
-  'endpoint.recovered': ({ endpoint }) => [endpoint, 'its owner is told that it has recovered', 'good'],
+  'endpoint.added': ({ endpoint, customer }) => [customer ?? 'resil', `is told at endpoint ${endpoint}`],
+  'customer.selected': ({ customer }) => ['you', `selected ${customer}`, 'quiet'],
+  'event.sent': ({ nth, what }) => ['producer', `event ${nth}, ${what}`, 'quiet'],
+  'event.accepted': ({ event, what, deliveries }) => ['producer', `${event} ${what} accepted, owed to ${deliveries} ${deliveries === 1 ? 'endpoint' : 'endpoints'}`],
+  'event.refused': ({ nth, told, status, why }) => ['producer', `event ${nth}: ${told === 'unknown' ? 'no answer that says' : `refused ${status}`}${why ? ` (${why})` : ''}`, 'doubt'],
+  'delivery.attempted': (event) => [event['endpoint'], attemptWords(event), event['meaning'] === 'delivered' ? 'quiet' : 'doubt'],
+  'delivery.acknowledged': ({ endpoint, event }) => [endpoint, `${event} is acknowledged: it had been put off`, 'good'],
+  'lane.parked': ({ endpoint, failures }) => [endpoint, `PARKED after ${failures} failures in a row: nothing but a probe goes there, and no message pays for it`, 'doubt'],
+  'lane.woken': ({ endpoint }) => [endpoint, 'WOKEN: a probe arrived, what was held goes out, oldest first', 'good'],
+  'lane.probed': ({ endpoint, event }) => [endpoint, `probed with ${event}`, 'quiet'],
+  'lane.fenced': ({ node, endpoint, fence }) => [node ?? 'node', `FENCED: the lane of ${endpoint} has another owner than that of fence ${fence}`, 'doubt'],
+  'lanes.taken': ({ node, lanes }) => [node ?? 'node', `takes ${lanes} ${lanes === 1 ? 'lane' : 'lanes'}`],
+  'endpoint.failing': ({ endpoint, failures }) => [endpoint, `its owner is told that it fails (${failures} in a row)`, 'doubt'],
+  'endpoint.recovered': ({ endpoint }) => [endpoint, 'its owner is told that it is well again', 'good'],
   'endpoint.disabled': ({ endpoint, why }) => [endpoint, `DISABLED: ${why}; what comes is held`, 'bad'],
+  'delivery.died': ({ endpoint, event, reason }) => [endpoint, `${event} is DEAD: ${reason}`, 'bad'],
+  'deliveries.aged': ({ endpoint, deliveries }) => [endpoint, `${deliveries} ${deliveries === 1 ? 'delivery is' : 'deliveries are'} DEAD: too old`, 'bad'],
 
+  'storm.measured': (event) => ['resil', `of ${event['inStorm']} customers in the storm ${toldIn(event)}; ${share(event['ofMost'])} of what any policy could have had paid`],
+  'cascade.measured': (event) => ['resil', `of ${event['inTrouble']} customers in the trouble ${toldIn(event)}; at most ${event['heldAtMost']} requests were open`],
+  'weather.changed': ({ mock, weather }) => [mock, weather ? `its weather: ${weatherOf(weather)}` : 'its weather is as usual again', 'fault'],
+  'bank.authorised': (event) => ['bank', `HOLDS ${sum(event)}, ${event['charge']}, key ${event['key']}`],
+  'bank.expired': ({ charge }) => ['bank', `holds ${charge} no longer: nobody captured it`],
+  'breaker.opened': (event) => [event['service'], `breaker OPENS: ${reasonOf(event)}${later(event['retryAfterMs'])}`, 'doubt'],
+  'breaker.half_opened': ({ service }) => [service, 'breaker half-open: a few calls may try'],
+  'breaker.closed': ({ service, why, retryAfterMs }) => [service, `breaker closes${why ? ` (${why})` : ''}${Number(retryAfterMs) > 0 ? `: callers come back over ${span(Number(retryAfterMs))}` : ''}`, 'good'],
+  'breaker.forced_open': ({ service }) => [service, 'breaker FORCED OPEN: nobody passes', 'doubt'],
+  'breaker.disabled': ({ service }) => [service, 'breaker disabled: everybody passes, nothing is counted', 'doubt'],
+  'breaker.observed_only': ({ service }) => [service, 'breaker only counts: everybody passes', 'doubt'],
+  'breaker.trip_observed': (event) => [event['service'], `breaker would have opened: ${reasonOf(event)}`, 'doubt'],
+  'bulkhead.limit_changed': ({ service, limit, inFlight }) => [service, `bulkhead lets ${limit} calls through at once (${inFlight} are under way)`, 'quiet'],
+  'hop.refused': ({ hop, service, by, retryMs }) => ['engine', `${hop} is not asked: the ${by} of ${service} turns it away${later(retryMs)}`],
+  'hop.retried': ({ hop, attempt, waitMs, why }) => ['engine', `${hop} is asked again in ${span(Number(waitMs))}, attempt ${attempt}: ${why}`],
+  'retry_budget.emptied': ({ service, inFlight, retrying }) => [service, `no retry any more: ${retrying} of ${inFlight} calls under way are repeats`, 'doubt'],
+  'dependency.warned': ({ service, recentMs, usualMs, budgetShare }) => [service, `EARLY WARNING: takes ${span(Number(recentMs))}, usually ${span(Number(usualMs))}; ${percent(budgetShare, 1)} of what it may take`, 'doubt'],
+  'payment.cancelled': ({ payment, state }) => ['engine', `${payment} shall be undone, it is ${state}`],
+  'refund.claimed': ({ payment, refund }) => ['engine', `${refund} of ${payment} begins`],
+  'refund.moved': ({ refund, from, to, why }) => ['engine', `${refund} is ${to}, was ${from}${why ? ` (${why})` : ''}`, to === 'unknown' || to === 'review' ? 'doubt' : to === 'succeeded' ? 'good' : 'plain'],
   'payment.claimed': ({ payment, key }) => ['engine', `${payment} claimed for key ${key}`],
   'payment.joined': ({ payment }) => ['engine', `a twin waits for ${payment}`],
   'payment.moved': ({ payment, from, to, why }) => {
@@ -161,12 +216,30 @@ const SENTENCES: Record<string, Say> = {
   'payment.alarmed': ({ payment, why }) => ['engine', `ALARM${payment ? ` ${payment}` : ''}: ${why}`, 'bad'],
 }
 
+/** What people call the endpoints that events name by their id. */
+export type Names = ReadonlyMap<string, string>
+
+/** Names that are learnt: the first ones. */
+const NAMES_MOST = 20_000
+
+/** Takes from the event, if it says so, whose an endpoint is. */
+export function learn(names: Map<string, string>, { type, endpoint, customer }: Event): void {
+  if (type === 'endpoint.added' && typeof customer === 'string' && names.size < NAMES_MOST) names.set(String(endpoint), customer)
+}
+
+/** The same event with its endpoint called as people call it, if they do. */
+export function named(event: Event, names: Names): Event {
+  const name = names.get(String(event['endpoint']))
+  // What names the customer itself is about how the two belong together.
+  return name === undefined || event['customer'] !== undefined ? event : { ...event, endpoint: name }
+}
+
 /** The event in words, every text in it made visible; undefined for what is only a detail. Never throws for a field that is missing. */
 export function sentence(raw: Event): Sentence | undefined {
   const say = Object.hasOwn(SENTENCES, raw.type) ? SENTENCES[raw.type] : undefined
   if (!say) return undefined
   const [who, what, tone = 'plain'] = say(visibleCopy<Fields>(raw))
-  return { who: String(who), what, tone }
+  return { who: String(who ?? 'engine'), what, tone }
 }
 
 /** A length of time with its unit: `41 ms`, `1.3 s`, `2 m 05 s`, `1 h 58 m`. */

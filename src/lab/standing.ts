@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Event } from '../events.ts'
 import { EventLog } from '../events.ts'
 import { Random } from '../random.ts'
-import { sentence } from './sentence.ts'
+import { learn, named, sentence } from './sentence.ts'
 
 /** How a command speaks: `say` to people, `answer` to people who asked for the outcome alone too, `emit` to programs. */
 export interface Voice {
@@ -33,10 +33,12 @@ export const isForPeople = (type: string) => !type.startsWith('exchange.') && !t
 
 /** A log of its own for each life of a service; every event is told as it comes. */
 export function openLog(clock: Clock, voice: Voice): EventLog {
+  const names = new Map<string, string>()
   const log = new EventLog(Random.system().id('run').slice(4, 12), clock)
   log.subscribe((event) => {
     voice.emit(event)
-    const line = wallLine(event)
+    learn(names, event)
+    const line = wallLine(named(event, names))
     if (line !== undefined) voice.say(line)
   }, voice.json ? undefined : isForPeople)
   return log

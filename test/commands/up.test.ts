@@ -180,7 +180,7 @@ describe('resil up', { timeout: 120_000 }, () => {
     expect(stdout).toMatch(/^payments +http:\/\/127\.0\.0\.1:\d+$/m)
     expect(stdout).toMatch(/^customer-3 +http:\/\/127\.0\.0\.1:\d+$/m)
     expect(stdout).toMatch(/^and: resil webhook endpoint list --db \S+webhooks\.db$/m)
-    expect(stdout).toMatch(/customer-1 +listens as ep_\w+\n/)
+    expect(stdout).toMatch(/customer-1 +is told at endpoint ep_\w+\n/)
     expect(stdout).toMatch(/\nNobody asked to pay, and nothing was charged\.\n$/)
     expect(stdout).not.toContain('\u001b')
     expect(existsSync('payments.db')).toBe(false)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Event } from '../../src/events.ts'
 import { reporter } from '../../src/lab/reporters/plain.ts'
-import { inWords } from '../../src/lab/words.ts'
+import { sentence } from '../../src/lab/sentence.ts'
 import { crowd, doubleClick, record } from './reporters/runs.ts'
 import { storm, until } from './reporters/screens/storms.ts'
 
@@ -59,12 +59,12 @@ test.each([
   ['bank.authorised', { charge: 'ch_1', key: 'k', amount: 9900, currency: 'USD' }, 'bank: HOLDS $99.00, ch_1, key k'],
 ])('in words: %s %j', (type, fields, expected) => {
   const [event] = record((say) => say(0, 'engine', type, fields))
-  const { who, what } = inWords(event!)!
+  const { who, what } = sentence(event!)!
   expect(`${who}: ${what}`).toBe(expected)
 })
 
 test('an event without its fields has words, or none, and never fails', () => {
   for (const type of ['breaker.opened', 'breaker.closed', 'bulkhead.limit_changed', 'hop.refused', 'hop.retried', 'dependency.warned', 'weather.changed', 'refund.moved', 'bank.authorised']) {
-    expect(() => record((say) => say(0, 'engine', type)).map(inWords)).not.toThrow()
+    expect(() => record((say) => say(0, 'engine', type)).map(sentence)).not.toThrow()
   }
 })

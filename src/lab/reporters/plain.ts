@@ -2,8 +2,7 @@ import type { Event } from '../../events.ts'
 import { visible, visibleCopy } from '../../visible.ts'
 import type { Ending, Reporter } from '../reporter.ts'
 import { Witnesses } from '../reporter.ts'
-import { stamp } from '../sentence.ts'
-import { inWords } from '../words.ts'
+import { sentence, stamp } from '../sentence.ts'
 import { Crowd } from '../crowd.ts'
 import { WebhookCrowd } from '../webhook-crowd.ts'
 
@@ -36,7 +35,7 @@ export const reporter: Reporter = {
         cut = event.t
         const tell = (said: string | undefined) => said !== undefined && write(`${folded(said, ' '.repeat(stamp(event.t).length + 3 + WHO_WIDTH), columns).join('\n')}\n`)
         for (const { t, who, what } of [...crowd.on(event), ...webhooks.on(event)]) tell(`${stamp(t)}  ${who.padEnd(WHO_WIDTH)} ${what}`)
-        if (!SPARED.has(event.type) && !crowd.drowns(event) && !webhooks.drowns(event)) tell(plainLine(event))
+        if (!SPARED.has(event.type) && !crowd.drowns(event) && !webhooks.drowns(event)) tell(plainLine(witnesses.named(event)))
       },
       end() {
         if (!ended) write(`\n${MARGIN}CUT SHORT at ${stamp(cut)}: there is no verdict.\n`)
@@ -47,7 +46,7 @@ export const reporter: Reporter = {
 
 /** `00:00.353 bank         CHARGED $99.00, ch_1, key bk_8q2`, or undefined for what has no sentence. */
 export function plainLine(event: Event): string | undefined {
-  const said = inWords(event)
+  const said = sentence(event)
   return said && `${stamp(event.t)}  ${said.who.padEnd(WHO_WIDTH)} ${said.what}`
 }
 

@@ -77,6 +77,19 @@ describe('the plain report', () => {
     expect(report([...events.slice(0, -1), { ...events.at(-1)!, verdict: 'undecided', unfired: ['bank:latency'] }])).toContain('never happened: bank:latency')
   })
 
+  test('an endpoint is called as people call it, in its lines and where it is quoted', () => {
+    const text = report(record((say) => {
+      say(0, 'lab', 'endpoint.added', { endpoint: 'ep_1', customer: 'customer-1' })
+      say(5, 'engine', 'lane.parked', { endpoint: 'ep_1', failures: 5 })
+      say(6, 'engine', 'lane.parked', { endpoint: 'ep_2', failures: 5 })
+      say(7, 'lab', 'invariant.violated', { invariant: 'w1-none-lost', why: 'lost', witness: [2] })
+      say(8, 'lab', 'run.ended', { verdict: 'violated', exit: 1, story: 's', findings: [{ invariant: 'w1-none-lost', verdict: 'violated', looked: '', violations: [{ why: 'lost', witness: [2] }] }], unfired: [], seed: '1', again: 'resil', ms: 8 })
+    }))
+    expect(text).toContain('00:00.000  customer-1   is told at endpoint ep_1\n00:00.005  customer-1   PARKED')
+    expect(text).toContain('00:00.006  ep_2         PARKED')
+    expect(text).toContain('#2  00:00.005  customer-1   PARKED')
+  })
+
   test('a run without an end is said to be cut short', () => {
     expect(report(doubleClick().slice(0, 10))).toContain('CUT SHORT at 00:00.031: there is no verdict.')
   })

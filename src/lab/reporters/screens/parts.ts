@@ -1,9 +1,8 @@
 /** What all screens are made of: head and foot, the list of events, and how sections share the rows there are. */
 import type { Event } from '../../../events.ts'
 import type { Verdict, Violation } from '../../../invariant.ts'
-import type { Tone } from '../../sentence.ts'
-import { stamp } from '../../sentence.ts'
-import { inWords } from '../../words.ts'
+import type { Names, Tone } from '../../sentence.ts'
+import { named, sentence, stamp } from '../../sentence.ts'
 import type { Line, Look, Span } from './lines.ts'
 import { cell, fitLine, flow, line, lineWidth, span, spread, wrap } from './lines.ts'
 
@@ -38,8 +37,6 @@ export interface RunView {
   /** What people call the endpoints that events name by their id. */
   readonly names?: Names
 }
-
-export type Names = ReadonlyMap<string, string>
 
 const NO_NAMES: Names = new Map()
 
@@ -142,16 +139,14 @@ function tagged(word: string, look: Look, items: readonly Line[], columns: numbe
 const LOOK_OF: Record<Tone, Look> = { plain: 'plain', good: 'good', doubt: 'doubt', bad: 'bad', fault: 'fault', quiet: 'quiet' }
 
 export function eventLine(event: Event, names: Names = NO_NAMES): Line {
-  const name = names.get(String(event['endpoint']))
-  // What names the customer itself is about how the two belong together.
-  const said = inWords(name === undefined || event['customer'] !== undefined ? event : { ...event, endpoint: name })
+  const said = sentence(named(event, names))
   if (!said) return line(span(`${stamp(event.t)}  `, 'quiet'), span(`${cell(event.src, 12)} ${event.type}`, 'quiet'))
   return line(span(`${stamp(event.t)}  `, 'quiet'), span(`${cell(said.who, 12)} `, 'label'), span(said.what, LOOK_OF[said.tone]))
 }
 
 /** The latest things that happened, as many as there are rows for. */
 function latestEvents(events: readonly Event[], rows: number, columns: number, names?: Names): Line[] {
-  const told = events.filter((event) => !SAID_ELSEWHERE.has(event.type) && inWords(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
+  const told = events.filter((event) => !SAID_ELSEWHERE.has(event.type) && sentence(event) !== undefined && !event.type.startsWith('exchange.')).slice(-rows)
   return told.map((event, n) => fitLine(labelled(n === 0 ? 'events' : '', eventLine(event, names)), columns))
 }
 
