@@ -48,7 +48,8 @@ import { literalOf, Reach } from './reach.ts'
 
 /** Origins that are remembered; one that nobody calls makes room, the longest unused first. */
 const ORIGINS_LIMIT = 10_000
-const CONNECTIONS_PER_ORIGIN = 64
+/** As many as a node has in flight: whoever calls has a limit for each of its receivers, and one at a shared host that takes long may not keep the others waiting. */
+const CONNECTIONS_PER_ORIGIN = 4096
 /** Calls to one origin that have no connection yet. */
 const WAITING_LIMIT = 1024
 /** For the name, the connection and TLS together, ms. A packet lost twice is sent again within 3 s. */

@@ -254,7 +254,7 @@ describe('one time for everything', () => {
     const answered = await Promise.all(Array.from({ length: 500 }, () => call(open, good.http, 2_000)))
     expect(evilEnded).toBe(0)
     expect(new Set(answered.map(told))).toEqual(new Set(['ok 200']))
-    expect(evil.connections).toBe(64)
+    expect(evil.connections).toBe(100)
     const ends = await hanging
     expect(ends.filter((end) => end.endsWith(' TIMEOUT'))).toHaveLength(100)
     await evil.empty()

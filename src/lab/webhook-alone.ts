@@ -83,7 +83,7 @@ export interface WebhookNodeOptions {
 export async function runWebhookNode({ clock, log, db, node, host, port, place, settings, create = createEngine, lab }: WebhookNodeOptions): Promise<WebhookNode> {
   const random = lab?.random ?? Random.system()
   const store = await openSqlite(db, { clock, random: random.fork('store') })
-  const network = new OpenNetwork({ clock, allow: place.allow, connectionsPerOrigin: settings.placesMost, ca: lab?.ca })
+  const network = new OpenNetwork({ clock, allow: place.allow, connectionsPerOrigin: settings.inFlightMost, ca: lab?.ca })
   const stop = new AbortController()
   try {
     await refuseOthers(store, 'webhook')
