@@ -17,20 +17,23 @@ export const invariant = atTheEnd('w9-schedule', 'a message that fails by itself
   for (const customer of evidence.withOneEndpoint) {
     const requests = evidence.received.filter((request) => request.customer === customer)
     if (hasBeenOut(requests, delays.breakerFailures) || evidence.faults.has(customer) || requests.some(({ retryAfterMs, status }) => retryAfterMs !== undefined || status === 429)) continue
-    const before = new Map<string, { request: Received; strikes: number }>()
+    const before = new Map<string, { request: Received; least: number; most: number }>()
     for (const request of requests) {
       const { id, status, t, seq } = request
       if (id === null || replayed.has(`${customer}/${id}`)) continue
       const last = before.get(id)
-      if (last && !evidence.interrupted(last.request.t, t)) {
+      if (last && evidence.interrupted(last.request.t, t)) last.least-- // it may have been written down or not
+      else if (last) {
         retries++
-        const base = delays.schedule[Math.min(last.strikes, delays.schedule.length) - 1]!
         const ms = t - last.request.t
-        if (ms < base * (1 - delays.jitter) - EARLY_MS || ms > base * (1 + delays.jitter) + LATE_MS) {
-          violations.push({ why: `${customer} was sent ${id} again ${Math.round(ms)} ms after failure ${last.strikes}, which the schedule puts at ${base} ms, give or take ${delays.jitter * 100} %`, witness: [last.request.seq, seq] })
+        const isDue = (base: number) => ms >= base * (1 - delays.jitter) - EARLY_MS && ms <= base * (1 + delays.jitter) + LATE_MS
+        const bases = new Set(Array.from({ length: last.most - last.least + 1 }, (_, n) => delays.schedule[Math.min(last.least + n, delays.schedule.length) - 1]!))
+        if (![...bases].some(isDue)) {
+          const failure = last.least === last.most ? `failure ${last.most}` : `failure ${last.least} to ${last.most}`
+          violations.push({ why: `${customer} was sent ${id} again ${Math.round(ms)} ms after ${failure}, which the schedule puts at ${[...bases].join(' or ')} ms, give or take ${delays.jitter * 100} %`, witness: [last.request.seq, seq] })
         }
       }
-      if (status >= 300 && !NO_STRIKE.has(status)) before.set(id, { request, strikes: (last?.strikes ?? 0) + 1 })
+      if (status >= 300 && !NO_STRIKE.has(status)) before.set(id, { request, least: (last?.least ?? 0) + 1, most: (last?.most ?? 0) + 1 })
       else before.delete(id)
     }
   }
