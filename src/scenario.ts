@@ -154,7 +154,7 @@ export interface World<Adapter = unknown> extends Stage {
   send(request: HttpRequest, options: { timeoutMs: number; node?: string }): Promise<Outcome<HttpResponse>>
   /** An operator forces a breaker in the subject's store, or with null lets it judge by itself again. Throws SUBJECT_NOT_OURS where the store is not ours. */
   forceBreaker(name: string, forced: 'open' | 'closed' | 'disabled' | 'metrics_only' | null): Promise<void>
-  /** The wall clock of a node's present life is set, by `ms` forward or back. */
+  /** The wall clock of a node's machine is set, by `ms` forward or back: for its present life and those to come. */
   step(node: string, ms: number): void
   /** Keeps the store as it is now; what is answered puts that in its place, while no node lives. */
   backUp(): Promise<() => Promise<void>>

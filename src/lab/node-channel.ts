@@ -8,6 +8,8 @@ export interface NodeOrders {
   node: string
   incarnation: number
   seed: number
+  /** By how much its machine's clock was set before it began, ms. */
+  steppedMs: number
   db: string
   port: number
   services: Record<string, string>

@@ -32,6 +32,7 @@ function fail(error: unknown): void {
 }
 
 async function start(orders: NodeOrders): Promise<void> {
+  clock.step(orders.steppedMs)
   life = new Life({
     clock,
     onSpoilt: (fault) => send({ spoilt: fault }),

@@ -53,6 +53,8 @@ interface SimulatedNode {
   incarnation: number
   life: Life | undefined
   clock: NodeClock | undefined
+  /** By how much its machine's clock was set, ms: that outlives its process. */
+  steppedMs: number
   stop: AbortController
   /** Its loops have ended by themselves, or it is dead. */
   ended: Promise<unknown>
@@ -81,7 +83,7 @@ export class SimulatedBody implements PaymentBody {
     this.#services = new Map(setup.services)
     for (const node of setup.nodes) {
       this.#services.set(this.#serviceOf(node), unborn)
-      this.#nodes.set(node, { incarnation: 0, life: undefined, clock: undefined, stop: new AbortController(), ended: Promise.resolve(), points: [], open: new Set() })
+      this.#nodes.set(node, { incarnation: 0, life: undefined, clock: undefined, steppedMs: 0, stop: new AbortController(), ended: Promise.resolve(), points: [], open: new Set() })
     }
     this.#network = new SimulatedNetwork({ clock: setup.clock, log: setup.log.from('proxy'), seed: setup.seed, toxics: setup.toxics, services: this.#services, onTurn: setup.probe && ((link, exchange, turn) => setup.probe!.exchange(link, exchange, turn)) })
     this.clients = this.#network
@@ -107,6 +109,7 @@ export class SimulatedBody implements PaymentBody {
     const at = this.#node(node)
     const incarnation = ++at.incarnation
     const clock = new NodeClock(this.clock, this.#setup.clockOf?.(node))
+    clock.step(at.steppedMs)
     let died: () => void
     const death = new Promise<void>((resolve) => (died = resolve))
     const life = new Life({
@@ -196,7 +199,9 @@ export class SimulatedBody implements PaymentBody {
   }
 
   step(node: string, ms: number): void {
-    this.#node(node).clock?.step(ms)
+    const at = this.#node(node)
+    at.steppedMs += ms
+    at.clock?.step(ms)
     this.#setup.log.emit('lab', 'clock.stepped', { ms }, node)
   }
 

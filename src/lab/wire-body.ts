@@ -76,6 +76,8 @@ const LAST_WORDS_BYTES = 8192
 
 interface WireNode {
   incarnation: number
+  /** By how much its machine's clock was set, ms: that outlives its process. */
+  steppedMs: number
   child: ChildProcess | undefined
   exited: Promise<void>
   /** Why the lab ended it, when it did. */
@@ -143,7 +145,7 @@ export class WireBody implements PaymentBody {
     this.#folder = setup.db === undefined && this.mortal ? mkdtempSync(join(tmpdir(), 'resil-')) : undefined
     this.#db = setup.db ?? join(this.#folder ?? '', `${SERVICE_OF[setup.engine]}.db`)
     for (const node of setup.nodes) {
-      this.#nodes.set(node, { incarnation: setup.livesBefore ?? 0, child: undefined, exited: Promise.resolve(), ending: undefined, port: 0, link: undefined, network: undefined, points: [], answers: 0, deathsByAnswer: [], armed: Promise.resolve(), arming: [] })
+      this.#nodes.set(node, { incarnation: setup.livesBefore ?? 0, steppedMs: 0, child: undefined, exited: Promise.resolve(), ending: undefined, port: 0, link: undefined, network: undefined, points: [], answers: 0, deathsByAnswer: [], armed: Promise.resolve(), arming: [] })
     }
   }
 
@@ -193,7 +195,9 @@ export class WireBody implements PaymentBody {
   }
 
   step(name: string, ms: number): void {
-    this.#node(name).child?.send({ step: ms } satisfies ToNode)
+    const node = this.#node(name)
+    node.steppedMs += ms
+    node.child?.send({ step: ms } satisfies ToNode)
     this.#setup.log.emit('lab', 'clock.stepped', { ms }, name)
   }
 
@@ -212,7 +216,7 @@ export class WireBody implements PaymentBody {
     const node = this.#node(name)
     const incarnation = ++node.incarnation
     const services = Object.fromEntries(Object.keys(this.#setup.mocks).map((mock) => [mock, `http://127.0.0.1:${this.#links.get(mock)!.address.port}`]))
-    const orders: NodeOrders = { engine: this.#setup.engine, node: name, incarnation, seed, db: this.#db, port: node.port, services, settings, module: subject.kind === 'module' ? resolve(subject.file) : undefined, points: node.points.splice(0) }
+    const orders: NodeOrders = { engine: this.#setup.engine, node: name, incarnation, seed, steppedMs: node.steppedMs, db: this.#db, port: node.port, services, settings, module: subject.kind === 'module' ? resolve(subject.file) : undefined, points: node.points.splice(0) }
 
     const child = fork(fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/lab/node.js' : './node.js', import.meta.url)), { stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'], execArgv: [] })
     node.child = child

@@ -40,7 +40,7 @@ export interface Body {
   terminate(node: string): Promise<void>
   pause(node: string): void
   resume(node: string): void
-  /** The wall clock of a node's present life is set, by `ms` forward or back. */
+  /** The wall clock of a node's machine is set, by `ms` forward or back: for its present life and those to come. */
   step(node: string, ms: number): void
   alive(node: string): boolean
   /** Dies, or has its store spoilt, at a crossing of its present or next life. */

@@ -27,7 +27,7 @@ export interface CronStage extends Stage {
   ticks(schedule?: string): Promise<Tick[]>
   /** Effects that the resource has for keys that begin so. */
   effects(prefix: string): number
-  /** The wall clock of a node is set, by `ms` forward or back. */
+  /** The wall clock of a node's machine is set, by `ms` forward or back: for its present life and those to come. */
   step(node: string, ms: number): void
   /** Somebody else holds the lock of the store; resolves when it is given back. Virtual time only. */
   lockStore(ms: number): Promise<void>

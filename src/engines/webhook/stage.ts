@@ -81,7 +81,7 @@ export interface WebhookStage extends Stage {
   of(type: string): Event[]
   /** Waits for an event that must come. Throws SCENARIO_STUCK when it does not within `timeoutMs` (60 s). */
   must(wanted: string | ((event: Event) => boolean), timeoutMs?: number): Promise<Event>
-  /** The wall clock of a node is set, by `ms` forward or back. */
+  /** The wall clock of a node's machine is set, by `ms` forward or back: for its present life and those to come. */
   step(node: string, ms: number): void
   /** From acceptance to the customer's 2xx, ms, of events of that customer that have arrived, sorted. */
   lags(customer: string, since?: number): readonly number[]

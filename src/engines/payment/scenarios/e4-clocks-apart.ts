@@ -45,7 +45,6 @@ export const scenario: Scenario<PaymentAdapter> = {
       expectTold(world, 'taken over, and charged within the minute', await shop.askUntilTold(order, `customer at ${other}`, 60_000, { node: other }), 'charged')
       expectCount(world, 'not sent again while it may be under way', asked, 1)
       await world.restart(node)
-      world.step(node, node === fast ? HOUR_MS : -HOUR_MS)
     }
   },
 }
