@@ -284,7 +284,7 @@ async function pacedOnce(sink, subject, ms, hangEvery) {
 async function steady(sink) {
   const ms = quick ? 10_000 : 60_000
   const endpoints = 100
-  const started = await subjects('steady', { origins: sink.told.origins.slice(0, endpoints), endpoints, clients: 256, batch: false }, ['bare', 'engine', 'bare again', 'BullMQ', 'graphile-worker'])
+  const started = await subjects('steady', { origins: sink.told.origins.slice(0, endpoints), endpoints, clients: 256 }, ['bare', 'engine', 'bare again', 'BullMQ', 'graphile-worker'])
   const names = [...started.keys()]
   const rounds = Object.fromEntries(names.map((name) => [name, []]))
   try {
