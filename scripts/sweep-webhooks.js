@@ -1,11 +1,11 @@
 // `npm run sweep:webhooks`: every scenario of webhooks in virtual time, then each crossing of a node's boundary in it cut by a crash, one run each (of scenarios
-// with more than --sample, 200, a seeded sample of so many; of those that take longer than --dear CPU seconds, 5, a sample of 20). --only W-KILL-1,W-500.
-// On two processes (--processes 2). Prints the figures last; exit code 1 when anything was violated, threw, or a crash did not strike.
+// with more than --sample, 200, a seeded sample of so many; of those that take longer than --dear CPU seconds, 2, a sample of 20). --only W-KILL-1,W-500.
+// On two processes (--processes 2), for about an hour. Prints the figures last; exit code 1 when anything was violated, threw, or a crash did not strike.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, sample: { type: 'string', default: '200' }, dear: { type: 'string', default: '5' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
+const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, sample: { type: 'string', default: '200' }, dear: { type: 'string', default: '2' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
 
 /** Of scenarios that take long. */
 const DEAR_SAMPLE = 20

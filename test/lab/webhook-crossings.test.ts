@@ -14,6 +14,13 @@ it('every crossing of a small story is cut, each crash strikes, and nothing is v
   for (const crossing of crossings) expect(await cut(crossing), JSON.stringify(crossing)).toMatchObject({ struck: true, violations: [] })
 }, 240_000)
 
+it('a script that cannot go on after a crash sends nothing more: all that was taken has come to rest', async () => {
+  const { crossings } = await webhookCrossings('W-KILL-LOOP')
+  const stuck = crossings.filter(({ life, point: { site, nth, when } }) => life === 1 && site === 'tx:claim' && nth === 50 && when === 'after')
+  expect(stuck).toHaveLength(1)
+  expect(await cut(stuck[0]!)).toMatchObject({ struck: true, violations: [] })
+}, 240_000)
+
 it('an engine that acknowledges an event before it has its deliveries is convicted by some of the same cuts', async () => {
   const planted = plant(['webhook', 'policies'], 'forgets-at-a-death', [
     ['webhook/events.ts', "return this.#store.transaction('enqueue', (tx) => this.enqueue(tx, event))", "return this.#store.transaction('enqueue', (tx) => this.enqueue(tx, event)).then(async (taken) => (taken.replayed ? { ...taken, deliveries: 1 } : { ...taken, deliveries: await this.#store.transaction('fan-out', (tx) => fanOut(tx, event.tenant ?? DEFAULT_TENANT, event.type, taken.seq, event.key ?? null, this.#clock.now())) }))"],

@@ -39,7 +39,7 @@ export async function bothListen(world: WebhookStage): Promise<void> {
 
 /** Events keep coming while `deaths` happen; then all must come to rest within `restMs`, and have cost little. Answers the ids that were accepted. `stopped` runs when no more come. */
 export async function underFire(world: WebhookStage, deaths: (costs: Cost[]) => Promise<void>, restMs = 60_000, stopped: () => Promise<void> = async () => {}): Promise<readonly string[]> {
-  const flow = keepSending(world, PER_SECOND)
+  await using flow = keepSending(world, PER_SECOND)
   const costs: Cost[] = []
   await deaths(costs)
   const ids = await flow.stop()
@@ -87,8 +87,8 @@ export async function die(world: WebhookStage, costs: Cost[], point: CrashPoint 
   return cost
 }
 
-/** Events that keep coming until they are stopped, so many a second, to `node` or to any that lives; the answer of `stop` are the ids of those that were accepted. */
-export function keepSending(world: WebhookStage, perSecond: number, node?: string): { stop(): Promise<readonly string[]> } {
+/** Events that keep coming until they are stopped, or whoever asked for them ends, so many a second, to `node` or to any that lives; the answer of `stop` are the ids of those that were accepted. */
+export function keepSending(world: WebhookStage, perSecond: number, node?: string): AsyncDisposable & { stop(): Promise<readonly string[]> } {
   let stopped = false
   const ids: string[] = []
   const flow = (async () => {
@@ -101,12 +101,11 @@ export function keepSending(world: WebhookStage, perSecond: number, node?: strin
     return ids
   })()
   flow.catch(() => {}) // told by stop
-  return {
-    stop() {
-      stopped = true
-      return flow
-    },
+  const stop = () => {
+    stopped = true
+    return flow
   }
+  return { stop, [Symbol.asyncDispose]: () => stop().then(() => {}, () => {}) }
 }
 
 export interface Bill {

@@ -19,7 +19,7 @@ export const scenario: WebhookScenario = {
     await world.subscribe('customer-1')
     await world.subscribe('customer-2')
     world.mood('customer-2', { kind: 'slow', ms: 1500 })
-    const flow = keepSending(world, 10, 'n2')
+    await using flow = keepSending(world, 10, 'n2')
     await world.clock.sleep(5000)
     // Between two requests: one that is about to be sent is sent by whoever wakes up, and was not in flight.
     await world.must((event) => event.type === 'exchange.opened' && event['link'] === 'customer-2')

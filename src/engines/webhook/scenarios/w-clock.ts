@@ -28,7 +28,7 @@ export const scenario: WebhookScenario = {
     await world.settled(60_000)
     world.mood('customer-1', { kind: 'healthy' })
     world.mood('customer-2', { kind: 'reject_every', every: 3 })
-    const flow = keepSending(world, 20)
+    await using flow = keepSending(world, 20)
     await world.clock.sleep(5000)
     const job = await world.replays.ask({ filter: { dlq: true, endpoint }, perSecond: REPLAYED_PER_SECOND, who: 'operator' })
     for (const ms of [SMALL_MS, -2 * SMALL_MS, SMALL_MS, -JUMP_MS, JUMP_MS]) {

@@ -15,7 +15,7 @@ export const scenario: WebhookScenario = {
   needsProcess: true,
   async drive(world) {
     for (const customer of world.customers) await world.subscribe(customer)
-    const flow = keepSending(world, 10)
+    await using flow = keepSending(world, 10)
     const costs: Cost[] = []
     for (const [site, when] of [['tx:enqueue', 'before'], ['tx:enqueue', 'after'], ['answer', 'before'], ['answer', 'after']] as const) await die(world, costs, { site, nth: 10, when }, 'customer-2')
     const ids = await flow.stop()

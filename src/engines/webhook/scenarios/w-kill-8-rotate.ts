@@ -12,7 +12,7 @@ export const scenario: WebhookScenario = {
   async drive(world) {
     await world.subscribe('customer-1')
     const { id } = await world.subscribe('customer-2', { secret: OLD })
-    const flow = keepSending(world, 20)
+    await using flow = keepSending(world, 20)
     const costs: Cost[] = []
     let newest = OLD
     for (const when of ['before', 'after'] as const) {

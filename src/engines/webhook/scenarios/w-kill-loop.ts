@@ -19,7 +19,7 @@ export const scenario: WebhookScenario = {
   async drive(world) {
     await world.subscribe('customer-1')
     world.mood('customer-1', { kind: 'slow', ms: 300 })
-    const flow = keepSending(world, 20)
+    await using flow = keepSending(world, 20)
     const costs: Cost[] = []
     const deaths = world.inRealTime ? DEATHS_IN_REAL_TIME : DEATHS
     for (let n = 0; n < deaths; n++) {

@@ -17,7 +17,7 @@ export const scenario: WebhookScenario = {
   failures: [{ component: 'client', mode: 'byzantine' }],
   async drive(world) {
     const { id } = await world.subscribe('customer-1', { secret: OLD })
-    const flow = keepSending(world, 50)
+    await using flow = keepSending(world, 50)
     await world.clock.sleep(2000)
     const wrong = () => world.inbox('customer-1').filter(({ signed }) => signed !== 'valid').length
     const spell = async (trusted: readonly string[]) => {

@@ -20,7 +20,7 @@ export const scenario: WebhookScenario = {
     const { id } = await world.subscribe('customer-1', { secret: GIVEN })
     known.push(GIVEN)
     await world.subscribe('customer-2', { signature: 'v1a' })
-    const flow = keepSending(world, 20)
+    await using flow = keepSending(world, 20)
     await world.clock.sleep(1000)
     for (const overlapMs of [60_000, 0]) {
       const { secret } = await world.endpoints.rotate(id, { overlapMs, who: 'operator', why: 'it is time' })
