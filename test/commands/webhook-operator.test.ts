@@ -130,7 +130,7 @@ describe('doctor', () => {
     const { exit, stdout, stderr } = await webhook(['doctor', down])
     expect({ exit, stderr }).toEqual({ exit: 1, stderr: '' })
     const lines = stdout.trimEnd().split('\n')
-    expect(lines).toContainEqual(expect.stringMatching(/^ERROR {4}Parked since \S+, after \d+ failures in a row; probed again (now|in [\d.]+ s); 6 held, none lost\.$/))
+    expect(lines).toContainEqual(expect.stringMatching(/^ERROR {4}Parked since \S+, after \d+ failures in a row; probed again (now|in [\d.]+ m?s); 6 held, none lost\.$/))
     expect(lines).toContainEqual(expect.stringMatching(/^ERROR {4}Of all of the last \d+ attempts none came through: nothing listens at its address \(REFUSED\)\.$/))
     expect(lines).toContainEqual(expect.stringMatching(/^ERROR {4}It has never taken one: \d+ attempts, no success\.$/))
   }, LONG)
