@@ -12,7 +12,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { SystemClock } from '../../../src/clock.ts'
 import { EventLog } from '../../../src/events.ts'
 import type { WebhookNode } from '../../../src/lab/webhook-alone.ts'
-import { labKey, runWebhookNode } from '../../../src/lab/webhook-alone.ts'
+import { standingNode } from './standing-node.ts'
 
 const MANY = 40
 const clock = new SystemClock()
@@ -24,15 +24,7 @@ const servers: Server[] = []
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'resil-test-'))
   log = new EventLog('test', clock)
-  node = await runWebhookNode({
-    clock,
-    log: log.from('engine', 'n1'),
-    db: join(folder, 'webhooks.db'),
-    node: 'n1',
-    port: 0,
-    place: { keys: () => [labKey(1)], allow: ['127.0.0.1/32'], plainHttp: true, version: '0.0.0' },
-    settings: { schedule: [50] },
-  })
+  node = await standingNode(folder, log, { schedule: [50] })
 })
 
 afterEach(async () => {

@@ -9,7 +9,7 @@ import { expect, it } from 'vitest'
 import { SystemClock } from '../../../src/clock.ts'
 import { EventLog } from '../../../src/events.ts'
 import { DEFAULTS } from '../../../src/engines/webhook/settings.ts'
-import { labKey, runWebhookNode } from '../../../src/lab/webhook-alone.ts'
+import { standingNode } from './standing-node.ts'
 
 const PLACES = DEFAULTS.placesMost
 
@@ -26,15 +26,7 @@ it('an endpoint that hangs with all its places keeps none at the same host waiti
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const log = new EventLog('test', clock)
-  const node = await runWebhookNode({
-    clock,
-    log: log.from('engine', 'n1'),
-    db: join(folder, 'webhooks.db'),
-    node: 'n1',
-    port: 0,
-    place: { keys: () => [labKey(1)], allow: ['127.0.0.1/32'], plainHttp: true, version: '0.0.0' },
-    settings: { placesFirst: PLACES },
-  })
+  const node = await standingNode(folder, log, { placesFirst: PLACES })
   try {
     const { endpoints, events } = node.engine
     await endpoints.add({ url: `${url}/bad`, patterns: ['bad'] })
