@@ -11,7 +11,10 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(cwd, { recursive: true, force: true }))
 
-test('kill, pause, resume, add, deploy and skew', { timeout: 120_000 }, async () => {
+/** How long the script goes on after the last key, ms: it sleeps for some twenty seconds, and the world rests only when all clocks have passed what the one that is ahead has made due. */
+const PLAY_MS = 150_000
+
+test('kill, pause, resume, add, deploy and skew', { timeout: 300_000 }, async () => {
   const terminal = openTerminal(['cron', 'elect', '--nodes', '2', '--seed', '7'], { columns: 140, rows: 44, cwd })
   const press = async (key: string, shown: RegExp) => {
     const from = terminal.raw.length
@@ -30,6 +33,7 @@ test('kill, pause, resume, add, deploy and skew', { timeout: 120_000 }, async ()
   await press('r', /r: resume/)
   await press('d', /build 2/)
   await press('p', /p: hold/)
-  await press('q', /HELD/)
+  terminal.press('q')
+  await terminal.shows(/HELD/, 0, PLAY_MS)
   expect(await terminal.ended).toBe(0)
 })

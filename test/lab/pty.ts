@@ -5,7 +5,7 @@ import { spawn } from 'node-pty'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** A run that is not over by then hangs, ms. */
+/** What is not shown by then never is, ms, unless a test knows better. */
 const LONGEST_MS = 40_000
 
 export interface Terminal {
@@ -13,8 +13,8 @@ export interface Terminal {
   /** Everything that was written to the terminal so far, escape sequences included. */
   readonly raw: string
   press(keys: string): void
-  /** Resolves when what has been written since `from` matches. */
-  shows(text: RegExp, from?: number): Promise<void>
+  /** Resolves when what has been written since `from` matches; rejects with the screen after `withinMs`. */
+  shows(text: RegExp, from?: number, withinMs?: number): Promise<void>
   /** The exit code. */
   ended: Promise<number>
 }
@@ -44,14 +44,14 @@ export function openTerminal(args: readonly string[], { columns, rows = 40, cwd,
     },
     press: (keys) => pty.write(keys),
     ended,
-    shows: (text, from = 0) =>
+    shows: (text, from = 0, withinMs = LONGEST_MS) =>
       new Promise((resolve, reject) => {
         const fail = (why: string) => {
           clearTimeout(timer)
           waiting.delete(check)
           reject(new Error(`${why}: ${text} was not shown; the end of what was:\n${plain(raw.slice(-3000))}\n(looked for ${text})`))
         }
-        const timer = setTimeout(() => fail('too late'), LONGEST_MS)
+        const timer = setTimeout(() => fail('too late'), withinMs)
         const check = () => {
           if (text.test(plain(raw.slice(from)))) {
             clearTimeout(timer)
