@@ -4,10 +4,9 @@
  */
 import { Flags } from '@oclif/core'
 import { SystemClock } from '../clock.ts'
+import { durationMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import { visible } from '../visible.ts'
-
-export const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** A year: no wait, budget or lease here is longer, and every number of ms up to it is exact. */
 const LONGEST_DURATION_MS = 365 * 86_400_000
@@ -21,9 +20,8 @@ function refuse(text: string, wanted: string, hint: string): never {
 
 /** '250ms', '1.5s', '2m', '1h', '3d' in whole ms. A bare number is refused: 5 of what? */
 export function parseDuration(text: string): number {
-  const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text)
-  const ms = match ? Math.round(Number(match[1]) * UNIT_MS[match[2]!]! * 1000) / 1000 : NaN
-  if (!Number.isInteger(ms) || ms > LONGEST_DURATION_MS) refuse(text, 'a duration', 'give a number with its unit, as in 250ms, 2s, 5m or 1h; a year at most')
+  const ms = durationMs(text)
+  if (ms === undefined || !Number.isInteger(ms) || ms > LONGEST_DURATION_MS) refuse(text, 'a duration', 'give a number with its unit, as in 250ms, 2s, 5m or 1h; a year at most')
   return ms
 }
 

@@ -7,17 +7,17 @@
  *     cleanup: { when: '*\/15 * * * *', run: [psql, -f, cleanup.sql], timeout: 5m }
  */
 import { z } from 'zod'
+import { durationMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import { DAYS, GAPS, OVERLAPS } from '../engines/cron/crontab.ts'
 import type { Job, Spec } from '../engines/cron/spec.ts'
 import { completeSpec, MISFIRES, OVERLAP_POLICIES } from '../engines/cron/spec.ts'
 import { readConfigFile } from './config-file.ts'
 
-const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const duration = z
   .string()
-  .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 1h')
-  .transform((text) => Number(/^\d+/.exec(text)![0]) * UNIT_MS[/[a-z]+$/.exec(text)![0]]!)
+  .transform((text) => durationMs(text) ?? Number.NaN)
+  .refine(Number.isInteger, 'must be a duration such as 90s, 5m or 1h')
 
 const schedule = z.strictObject({
   when: z.string(),

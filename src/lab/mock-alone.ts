@@ -1,5 +1,6 @@
 /** One mock on a port of its own, for somebody else's tests: what it answers, what it lies about, and its ledger at GET /ledger. */
 import { SystemClock } from '../clock.ts'
+import { durationOrMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import * as catalog from '../catalog.ts'
 import { serveHttp } from '../http-server.ts'
@@ -44,23 +45,22 @@ export async function standMock(name: MockName, wishes: MockWishes, voice: Voice
   return 0
 }
 
-const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-
 /**
  * Reads `KIND[=DURATION][,times=N][,after=N]`: a lie for every request that it fits, or for the next N behind the first `after` ones.
  * Throws BAD_LIE; whether there is such a lie is the mock's to say.
  */
 export function readLie(text: string, table: LieTable): Lie {
-  const match = /^([a-z0-9_]+)(?:=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?)?((?:,(?:times|after)=\d{1,9})*)$/.exec(text)
-  if (!match) throw new ResilError('BAD_LIE', `"${text}" is no lie`, 'write KIND=DURATION,times=N,after=N, for example late_answer=3s,times=1; resil list mocks shows the kinds')
-  const [, kind, length, unit, rest] = match as unknown as [string, string, string | undefined, string | undefined, string]
+  const match = /^([a-z0-9_]+)(?:=(\d[0-9.]*[a-z]*))?((?:,(?:times|after)=\d{1,9})*)$/.exec(text)
+  const ms = match?.[2] === undefined ? undefined : durationOrMs(match[2])
+  if (!match || (match[2] !== undefined && ms === undefined)) throw new ResilError('BAD_LIE', `"${text}" is no lie`, 'write KIND=DURATION,times=N,after=N, for example late_answer=3s,times=1; resil list mocks shows the kinds')
+  const [, kind, , rest] = match as unknown as [string, string, string | undefined, string]
   const spec = Object.hasOwn(table, kind) ? table[kind] : undefined
-  if (length !== undefined && spec !== undefined && spec.ms === undefined) throw new ResilError('BAD_LIE', `"${text}": ${kind} takes no time`, `write ${kind} alone`)
+  if (ms !== undefined && spec !== undefined && spec.ms === undefined) throw new ResilError('BAD_LIE', `"${text}": ${kind} takes no time`, `write ${kind} alone`)
   const numbers = Object.fromEntries(rest.split(',').slice(1).map((pair) => pair.split('=') as [string, string]))
   return {
     kind,
     times: numbers['times'] === undefined ? Number.POSITIVE_INFINITY : Number(numbers['times']),
     after: Number(numbers['after'] ?? 0),
-    ms: length === undefined ? (spec?.ms ?? 0) : Number(length) * UNIT_MS[unit ?? 'ms']!,
+    ms: ms ?? spec?.ms ?? 0,
   }
 }

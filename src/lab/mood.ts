@@ -9,13 +9,12 @@
  *   refuse  flood-1xx:10ms  slowloris-head:1s  slowloris-body:1s  endless  partial  partial-head  idle-close:20ms  huge-headers:1000000  gzip-bomb  garbage
  *   ansi  tls-expired  tls-self-signed  tls-wrong-host  tls-1-0  tls-hang
  */
+import { durationMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 import type { Matching, Mood } from '../proxy/customer/mood.ts'
 import type { EvilMood } from '../proxy/evil-receiver.ts'
 import { visible } from '../visible.ts'
-
-const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /** Arguments behind the name; undefined when they are not as they should be. */
 type Reads<T> = (args: readonly string[]) => T | undefined
@@ -142,7 +141,4 @@ function isStatus(text: string | undefined): boolean {
   return /^\d{3}$/.test(text ?? '')
 }
 
-function durationOf(text: string | undefined): number | undefined {
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text ?? '')
-  return match ? Number(match[1]) * UNIT_MS[match[2]!]! : undefined
-}
+const durationOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : durationMs(text))

@@ -1,4 +1,5 @@
 /** What to run, checked once. Everything that a run depends on is in its plan; the same plan with the same seed is the same run. */
+import { durationMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import type { ToxicSpec } from '../scenario.ts'
 import type { Face } from './subject.ts'
@@ -43,7 +44,6 @@ export interface Plan {
 /** Longest run: virtual ms in `sim`, more than the five days after which an endpoint is given up; real ms in `wire`. */
 export const RUN_LIMIT_MS: Record<Mode, number> = { sim: 8 * 86_400_000, wire: 180_000 }
 
-const UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /**
  * Reads `LINK:TYPE[=VALUE][,ATTRIBUTE=VALUE ...][@upstream|@downstream]`, e.g. `bank:latency=200ms,jitter=50ms,times=1`.
@@ -67,9 +67,7 @@ export function readToxic(text: string, firstAttributeOf: (type: string) => stri
 }
 
 function scalar(text: string): number | string {
-  const duration = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
-  if (duration) return Number(duration[1]) * UNITS_MS[duration[2]!]!
-  return text !== '' && Number.isFinite(Number(text)) ? Number(text) : text
+  return durationMs(text) ?? (text !== '' && Number.isFinite(Number(text)) ? Number(text) : text)
 }
 
 /** What a program of the user's is started with. */

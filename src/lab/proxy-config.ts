@@ -18,6 +18,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { DURATION, durationMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import { targeting } from '../proxy/rules.ts'
 import type { ProxySpec, ProxyToxic } from '../proxy/proxies.ts'
@@ -34,10 +35,8 @@ export interface ProxyConfig {
   schedule?: SchedulePlan
 }
 
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
-
 const duration = z
-  .union([z.number().nonnegative().max(Number.MAX_SAFE_INTEGER), z.string().regex(/^\d{1,9}(\.\d{1,3})?(ms|s|m|h)$/, 'a duration is a number of ms, or like 250ms, 10s, 1m')])
+  .union([z.number().nonnegative().max(Number.MAX_SAFE_INTEGER), z.string().regex(DURATION, 'a duration is a number of ms, or like 250ms, 10s, 1m')])
   .describe('a number of ms, or like 250ms, 10s, 1m')
 
 const attributes = z.record(z.string(), z.union([z.number(), z.string()]))
@@ -134,11 +133,7 @@ function scheduleOf(schedule: NonNullable<z.infer<typeof configSchema>['schedule
   }
 }
 
-function msOf(value: z.infer<typeof duration>): number {
-  if (typeof value === 'number') return value
-  const [, digits, unit] = /^([\d.]+)(ms|s|m|h)$/.exec(value)!
-  return Number(digits) * UNIT_MS[unit as keyof typeof UNIT_MS]
-}
+const msOf = (value: z.infer<typeof duration>): number => (typeof value === 'number' ? value : durationMs(value)!)
 
 function toxicOf(given: z.infer<typeof toxic>, toxics: Record<string, Toxic>, where: string): ProxyToxic {
   const spec = typeof given === 'string' ? readAt(given, toxics, where) : given

@@ -11,6 +11,7 @@
  */
 import { existsSync } from 'node:fs'
 import { z } from 'zod'
+import { DURATION, durationMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import { parseJson } from '../network.ts'
 import type { PaymentAdapter, PayOrder, ToldWord } from '../engines/payment/adapter.ts'
@@ -22,8 +23,7 @@ export const DEFAULT_CONFIG = 'resil.config.yaml'
 /** Where a service under test finds the mocks unless its file says otherwise: what it has to be configured with before it starts. */
 export const DEFAULT_PORTS = { fraud: 4001, bank: 4002, notification: 4003 }
 
-const DURATION = /^(\d{1,9})(ms|s|m)$/
-const UNIT: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
+const USUAL_DEADLINE = '5s'
 
 const statuses = z.array(z.number().int().min(100).max(599)).optional()
 const port = z.number().int().min(1).max(65_535)
@@ -84,11 +84,10 @@ export function adapterOf(config: Face): PaymentAdapter {
   const { pay = {}, status, told = {}, payment: idAt } = config
   const words = new Map<number, ToldWord>(Object.entries(USUAL).map(([code, word]) => [Number(code), word]))
   for (const [word, codes] of Object.entries(told)) for (const code of codes ?? []) words.set(code, word as ToldWord)
-  const [, digits, unit] = DURATION.exec(config.deadline ?? '5s')!
   const keyHeader = (pay.keyHeader ?? 'Idempotency-Key').toLowerCase()
   const body = pay.body ?? { amount: '{{amount}}', currency: '{{currency}}', order: '{{order}}', card: '{{card}}' }
   return {
-    deadlineMs: Number(digits) * UNIT[unit!]!,
+    deadlineMs: durationMs(config.deadline ?? USUAL_DEADLINE)!,
     pay: (order) => ({
       method: pay.method ?? 'POST',
       path: String(fill(pay.path ?? '/v1/payments', order, true)),

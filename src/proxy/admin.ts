@@ -16,6 +16,7 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { durationOrMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import type { Event, EventLog } from '../events.ts'
 import { chance } from '../random.ts'
@@ -26,7 +27,7 @@ import type { Journal } from './journal.ts'
 import { METRICS_TYPE, metrics } from './metrics.ts'
 import type { Proxies, Proxy, ProxySpec, ProxyToxic } from './proxies.ts'
 import type { Rule, Rules } from './rules.ts'
-import { durationMs, targeting } from './rules.ts'
+import { targeting } from './rules.ts'
 import { MAX_STAGES, Schedule } from './schedule.ts'
 import type { Stage } from './schedule.ts'
 import type { AttributeSpec, Toxic } from './toxic.ts'
@@ -527,8 +528,8 @@ function readAttributes(toxic: Toxic, given: Record<string, unknown> = {}): Reco
 function msOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined
   if (isOf(value, 'float64')) return value as number
-  const ms = typeof value === 'string' ? durationMs(value) : Number.NaN
-  if (Number.isNaN(ms)) throw new ApiError(400, `${name} is ${marshal(value)}; it is a number of ms, or a duration like 250ms, 10s, 1m`)
+  const ms = typeof value === 'string' ? durationOrMs(value) : undefined
+  if (ms === undefined) throw new ApiError(400, `${name} is ${marshal(value)}; it is a number of ms, or a duration like 250ms, 10s, 1m`)
   return ms
 }
 

@@ -15,6 +15,7 @@
 import { addressRange } from '../address.ts'
 import type { AddressRange } from '../address.ts'
 import type { Clock } from '../clock.ts'
+import { durationOrMs } from '../duration.ts'
 import { ResilError } from '../errors.ts'
 import type { Log } from '../events.ts'
 import { suggestion } from '../nearest.ts'
@@ -525,22 +526,12 @@ function read(key: string, spec: AttributeSpec, value: unknown, where: string): 
   return value
 }
 
-const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
-
 const PLAIN = /^-?\d+(\.\d+)?$/
-
-/** "250ms", "2s", "1h", or a plain number of ms; NaN when it is none. */
-export function durationMs(text: string): number {
-  const duration = DURATION.exec(text)
-  if (duration) return Number(duration[1]) * UNIT_MS[duration[2] as keyof typeof UNIT_MS]
-  return PLAIN.test(text) ? Number(text) : Number.NaN
-}
 
 function number(key: string, spec: AttributeSpec, value: unknown, where: string): number {
   let n = Number.NaN
   if (typeof value === 'number') n = value
-  else if (typeof value === 'string') n = spec.unit === 'ms' ? durationMs(value) : PLAIN.test(value) ? Number(value) : Number.NaN
+  else if (typeof value === 'string') n = spec.unit === 'ms' ? (durationOrMs(value) ?? Number.NaN) : PLAIN.test(value) ? Number(value) : Number.NaN
   const said = typeof value === 'string' ? `"${value}"` : String(value)
   const kind = spec.type === 'integer' ? 'a whole number' : 'a number'
   if (!Number.isFinite(n) || (spec.type === 'integer' && !Number.isSafeInteger(n))) {
@@ -579,7 +570,7 @@ function rangeOf(text: string | undefined, where: string): AddressRange | undefi
 function windowOf(text: string | undefined, where: string): Target['window'] {
   if (text === undefined) return undefined
   const [from, to, ...rest] = text.split('..')
-  const ms = (side: string | undefined, none: number) => (side === '' ? none : side === undefined ? Number.NaN : durationMs(side))
+  const ms = (side: string | undefined, none: number) => (side === '' ? none : side === undefined ? Number.NaN : (durationOrMs(side) ?? Number.NaN))
   const window = { from: ms(from, 0), to: ms(to, Number.POSITIVE_INFINITY) }
   if (rest.length > 0 || !(window.from < window.to)) throw bad(`${where}: window is "${text}"`, 'write "10s..20s", "10s.." or "..20s"; the first is the smaller one')
   return window

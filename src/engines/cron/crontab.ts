@@ -13,6 +13,7 @@
  * what falls into a gap is not due, what comes twice is due twice. `gap` and `overlap` say otherwise for a schedule. A gap longer than three hours
  * is a correction of the calendar: what falls into it is never due.
  */
+import { durationMs } from '../../duration.ts'
 import { ResilError } from '../../errors.ts'
 import { chance } from '../../random.ts'
 import { visible } from '../../visible.ts'
@@ -113,12 +114,10 @@ function bad(text: string, what: string, hint: string): ResilError {
 
 // ── intervals and single points ─────────────────────────────────────────────────────────────────────────────────────
 
-const EVERY_UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS }
-
 function every(text: string, zone: Zone, { anchorMs = 0 }: CrontabOptions): Crontab {
   const parts = /^@every ((?:\d{1,9}(?:ms|s|m|h|d))+)$/.exec(text)?.[1]
   let ms = 0
-  for (const [, n, unit] of (parts ?? '').matchAll(/(\d+)(ms|s|m|h|d)/g)) ms += Number(n) * EVERY_UNIT_MS[unit!]!
+  for (const [part] of (parts ?? '').matchAll(/\d+(ms|s|m|h|d)/g)) ms += durationMs(part)!
   if (parts === undefined) throw bad(text, 'it says no duration', 'write @every and how long, for example @every 90s or @every 1h30m')
   if (ms < SHORTEST_EVERY_MS || ms > LONGEST_EVERY_MS) throw bad(text, `it is due every ${ms} ms`, 'from one second to a year')
   return {
