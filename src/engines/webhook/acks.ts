@@ -16,7 +16,7 @@ import type { Log } from '../../events.ts'
 import type { Store, Tx } from '../store/store.ts'
 import { promote } from './chains.ts'
 import type { AnyHeaders } from './signature.ts'
-import { verifyAck } from './signature.ts'
+import { verifyAck, verifyRead } from './signature.ts'
 import type { Vault } from './vault.ts'
 
 export interface Acknowledged {
@@ -60,6 +60,20 @@ export class Acks {
     if (!answer.repeated && answer.state === 'delivered') log.emit('delivery.acknowledged', { endpoint, event: id })
     return answer
   }
+}
+
+/**
+ * Whether whoever asks is that endpoint: `headers` carry `webhook-timestamp` and `webhook-read-signature`. Throws INVALID_READ, which does not tell an endpoint
+ * that there is not from a wrong signature, and VAULT_WRONG_KEY.
+ */
+export async function refuseStranger({ clock, store, vault }: { clock: Clock; store: Store; vault: Vault }, headers: AnyHeaders, endpoint: string): Promise<void> {
+  const now = clock.now()
+  const keys = await store.transaction('read', async (tx) => {
+    const [found] = await tx.query<{ lane: number }>("SELECT lane FROM endpoint WHERE id = :endpoint AND state <> 'removed'", { endpoint })
+    return found ? keysOf(tx, vault, endpoint, found.lane, now) : []
+  })
+  if (keys.length > 0 && verifyRead(keys, headers, endpoint, now).ok) return
+  throw new ResilError('INVALID_READ', 'the question is not believed', 'sign "read.ENDPOINT.TIMESTAMP" with the endpoint’s secret, within 300 s of the time')
 }
 
 /** The secrets of an endpoint that are valid now, newest first. Inside the caller's transaction. Throws VAULT_WRONG_KEY. */

@@ -10,7 +10,7 @@
  * | no JSON, an encoded body, a key that is none                  | 400 |
  * | a field, a parameter, an address, a header that is not valid  | 422 with pointers |
  * | no such event, endpoint, delivery, replay                     | 404 with near matches |
- * | a token that is missing or wrong, an acknowledgement likewise | 401 |
+ * | a token, an acknowledgement, a receiver's signature: missing or wrong | 401 |
  * | a web page; without a token also another Host than this machine | 403, before anything else is looked at |
  * | another method                                                | 405, Allow |
  * | the store cannot now                                          | 503, Retry-After: nothing was done, or, when it says so, it is not known: the same key makes it safe |
@@ -27,7 +27,7 @@ import { json, parseJson, problem } from '../../network.ts'
 import { visible } from '../../visible.ts'
 import type { Store } from '../store/store.ts'
 import { isStoreTrouble } from '../store/store.ts'
-import { Acks } from './acks.ts'
+import { Acks, refuseStranger } from './acks.ts'
 import type { DeliveryFilter, EventFilter } from './book.ts'
 import { Book } from './book.ts'
 import { Digests } from './digest.ts'
@@ -41,7 +41,7 @@ import { describe } from './openapi.ts'
 import { Reconciler } from './reconcile.ts'
 import type { Replay, ReplayFilter, Replays } from './replay.ts'
 import type { bodies, Route, RouteName } from './routes.ts'
-import { NO_QUERY, ROUTES } from './routes.ts'
+import { NO_QUERY, READ_SIGNATURE, ROUTES } from './routes.ts'
 import type { WebhookSettings } from './settings.ts'
 import type { Vault } from './vault.ts'
 
@@ -91,6 +91,7 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   NO_SUCH_DELIVERY: 404,
   NO_SUCH_REPLAY: 404,
   INVALID_ACK: 401,
+  INVALID_READ: 401,
 }
 
 /** Fields at fault, where the code alone tells. */
@@ -126,10 +127,12 @@ export class Face {
   async handle(request: HttpRequest): Promise<HttpResponse> {
     const [path = '', query = ''] = request.path.split('?', 2)
     const found = match(request.method, path)
-    const refused = this.#gate(request, found?.route)
+    const byReceiver = found?.route.receivers === true && request.headers[READ_SIGNATURE] !== undefined
+    const refused = this.#gate(request, byReceiver || found?.route.open === true)
     if (refused) return refused
     if (found === undefined) return missing(path)
     try {
+      if (byReceiver) await refuseStranger(this.#setup, request.headers, found.id)
       const asked = read(found.route, request, query)
       return 'status' in asked ? asked : await this.#answer(found.name, { ...asked, id: found.id, request })
     } catch (error) {
@@ -138,12 +141,12 @@ export class Face {
   }
 
   /** Before anything else is looked at: no web page may ask, and, where there is no token, nobody but this machine. */
-  #gate({ headers }: HttpRequest, route: Route | undefined): HttpResponse | undefined {
+  #gate({ headers }: HttpRequest, open: boolean): HttpResponse | undefined {
     const { token } = this.#setup
     const site = headers['sec-fetch-site']
     if (headers['origin'] !== undefined || (site !== undefined && site !== 'none' && site !== 'same-origin')) return problem(403, 'no-web-pages', 'Web pages may not use this API')
-    // A receiver's acknowledgement comes from elsewhere, and is signed; and who watches the health asks by an address.
-    if (route?.open) return undefined
+    // What a receiver says or asks comes from elsewhere, and is signed; and who watches the health asks by an address.
+    if (open) return undefined
     if (token === undefined) {
       const { host } = headers
       return host === undefined || /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i.test(host) ? undefined : problem(403, 'other-host', 'The Host header names another machine', { detail: 'give the engine a token, and bring it' })

@@ -1,7 +1,7 @@
 /** The face as an OpenAPI 3.1 document, made from the very schemas that it obeys. */
 import { z } from 'zod'
 import type { Route } from './routes.ts'
-import { answers, ROUTES } from './routes.ts'
+import { answers, READ_SIGNATURE, ROUTES } from './routes.ts'
 
 function schemaOf(schema: z.ZodType): Record<string, unknown> {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-2020-12', io: 'output' })
@@ -28,13 +28,13 @@ export function describe(version: string, routes: Readonly<Record<string, Route>
     security: [{ token: [] }],
     paths,
     components: {
-      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' }, receiver: { type: 'apiKey', in: 'header', name: READ_SIGNATURE } },
       schemas: { Problem: { ...schemaOf(answers.problem), description: 'RFC 9457' } },
     },
   }
 }
 
-function operationOf(operationId: string, { path, summary, open, query, headers = [], body, mayBeEmpty, answers: told, problems }: Route): Record<string, unknown> {
+function operationOf(operationId: string, { path, summary, open, receivers, query, headers = [], body, mayBeEmpty, answers: told, problems }: Route): Record<string, unknown> {
   const parameters: Record<string, unknown>[] = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } }))
   for (const [name, schema] of Object.entries(query?.shape ?? {})) parameters.push({ name, in: 'query', required: false, schema: schemaOf(schema as z.ZodType) })
   for (const { name, required, summary: description } of headers) parameters.push({ name, in: 'header', required, description, schema: { type: 'string' } })
@@ -48,7 +48,7 @@ function operationOf(operationId: string, { path, summary, open, query, headers 
   return {
     operationId,
     summary,
-    ...(open ? { security: [] } : {}),
+    ...(open ? { security: [] } : receivers ? { security: [{ token: [] }, { receiver: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body === undefined ? {} : { requestBody: { required: mayBeEmpty !== true, content: { 'application/json': { schema: schemaOf(body) } } } }),
     responses,

@@ -10,7 +10,7 @@
 import { SystemClock } from '../../clock.ts'
 import { ResilError } from '../../errors.ts'
 import type { AnyHeaders, Digest, Refused } from './signature.ts'
-import { ackSignature, digestId, digestOf, digestValid, header, receiptOf, verifier } from './signature.ts'
+import { ackSignature, digestId, digestOf, digestValid, header, readSignature, receiptOf, verifier } from './signature.ts'
 
 /** Where the time comes from; a test brings its own. */
 export interface Now {
@@ -79,6 +79,15 @@ export function acknowledge(secrets: string | readonly string[], { id, endpoint 
   const timestamp = Math.floor(clock.now() / 1000)
   const signature = ackSignature(sharedOf(secrets, 0), id, timestamp)
   return { headers: { 'content-type': 'application/json', 'webhook-timestamp': String(timestamp), 'webhook-ack-signature': signature }, body: JSON.stringify({ id, endpoint }) }
+}
+
+/**
+ * Headers with which `endpoint` may read what is its own from the sender, without a token: `GET /v1/endpoints/ID/events` and `/digest`. Signed with the first
+ * of `secrets`, now: valid for 300 s, so they are made when they are sent. Throws NO_SHARED_SECRET.
+ */
+export function readHeaders(secrets: string | readonly string[], endpoint: string, { clock = system }: { clock?: Now } = {}): Record<string, string> {
+  const timestamp = Math.floor(clock.now() / 1000)
+  return { 'webhook-timestamp': String(timestamp), 'webhook-read-signature': readSignature(sharedOf(secrets, 0), endpoint, timestamp) }
 }
 
 /** Remembers which messages were worked on. Others than those below are written against Redis, PostgreSQL or what you have. */

@@ -129,6 +129,8 @@ export interface Route {
   summary: string
   /** Whether the bearer token is asked for, where the engine has one. */
   open?: true
+  /** Whether an endpoint may ask for its own with a signature (READ_SIGNATURE) instead. */
+  receivers?: true
   query?: z.ZodObject
   headers?: readonly HeaderField[]
   body?: z.ZodObject
@@ -140,6 +142,14 @@ export interface Route {
 }
 
 const KEY: HeaderField = { name: 'idempotency-key', required: false, summary: 'the same event under the same key is taken in once' }
+
+/** The header with which an endpoint says that it is itself; `webhook-timestamp` beside it. */
+export const READ_SIGNATURE = 'webhook-read-signature'
+
+const AS_RECEIVER: readonly HeaderField[] = [
+  { name: 'webhook-timestamp', required: false, summary: 'of a receiver: seconds since 1970, at most 300 away' },
+  { name: READ_SIGNATURE, required: false, summary: 'of a receiver, instead of the token: base64 of HMAC-SHA256 of "read.ENDPOINT.TIMESTAMP" by a secret of the endpoint' },
+]
 
 /** Named, so that whoever answers them cannot forget one. */
 export const ROUTES = {
@@ -157,8 +167,8 @@ export const ROUTES = {
   rotateSecret: { method: 'POST', path: '/v1/endpoints/{id}/rotate', summary: 'a new secret, beside the old one for a while', body: bodies.rotate, mayBeEmpty: true, answers: { 200: answers.endpointWithSecret }, problems: [400, 404, 422, 503] },
   listSecrets: { method: 'GET', path: '/v1/endpoints/{id}/secrets', summary: 'fingerprints of the secrets that sign', answers: { 200: answers.secrets }, problems: [404, 503] },
   examine: { method: 'GET', path: '/v1/endpoints/{id}/doctor', summary: 'what is wrong with it, in sentences', answers: { 200: answers.doctor }, problems: [404, 503] },
-  listOwed: { method: 'GET', path: '/v1/endpoints/{id}/events', summary: 'what it is to be told, after one of its sequence numbers, in their order, with the bodies', query: queries.owed, answers: { 200: answers.owed }, problems: [404, 422, 503] },
-  digest: { method: 'GET', path: '/v1/endpoints/{id}/digest', summary: 'what it has taken, as a count and a hash, signed', query: queries.digest, answers: { 200: answers.digest }, problems: [404, 409, 422, 503] },
+  listOwed: { method: 'GET', path: '/v1/endpoints/{id}/events', summary: 'what it is to be told, after one of its sequence numbers, in their order, with the bodies', receivers: true, headers: AS_RECEIVER, query: queries.owed, answers: { 200: answers.owed }, problems: [404, 422, 503] },
+  digest: { method: 'GET', path: '/v1/endpoints/{id}/digest', summary: 'what it has taken, as a count and a hash, signed', receivers: true, headers: AS_RECEIVER, query: queries.digest, answers: { 200: answers.digest }, problems: [404, 409, 422, 503] },
   reconcile: { method: 'POST', path: '/v1/endpoints/{id}/reconcile', summary: 'what it has beside what it was sent', body: bodies.reconcile, answers: { 200: answers.reconciliation }, problems: [400, 404, 413, 422, 503] },
   listDeliveries: { method: 'GET', path: '/v1/deliveries', summary: 'deliveries, newest first', query: queries.deliveries, answers: { 200: answers.deliveries }, problems: [404, 422, 503] },
   listAttempts: { method: 'GET', path: '/v1/deliveries/{id}/attempts', summary: 'the attempts of one delivery', answers: { 200: answers.attempts }, problems: [404, 503] },

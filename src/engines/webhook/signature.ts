@@ -4,6 +4,7 @@
  *   webhook-signature   v1,HMAC-SHA256 or v1a,ed25519 of "ID.TIMESTAMP.BODY", in base64; one for each secret, a space between
  *   webhook-receipt     HMAC-SHA256 of "receipt.ID.TIMESTAMP", in base64: whoever answers so holds the secret and has read the message
  *   acknowledgement     the same of "ack.ID.TIMESTAMP"
+ *   question            the same of "read.ENDPOINT.TIMESTAMP": whoever asks for what an endpoint is told is that endpoint
  *   digest              the same, or ed25519, of "digest.ID.TIMESTAMP"
  *
  * An id holds no dot, else two messages could have one signature; and "receipt", "ack" and "digest" are no ids, else a receipt could be presented as
@@ -48,7 +49,7 @@ const ED25519_BYTES = 32
 
 /** Visible ASCII without a dot: it travels in a header and stands before a dot. */
 const ID = /^[!-\-/-~]{1,255}$/
-const RESERVED: ReadonlySet<string> = new Set(['receipt', 'ack', 'digest'])
+const RESERVED: ReadonlySet<string> = new Set(['receipt', 'ack', 'read', 'digest'])
 /** No sign, no leading zero, and nothing that a number could not hold. */
 const TIMESTAMP = /^(0|[1-9]\d{0,14})$/
 /** PKCS #8 of an ed25519 seed, up to the seed. RFC 8410. */
@@ -170,7 +171,7 @@ function sameText(given: string, right: string): boolean {
 }
 
 function checkId(id: string): void {
-  if (!isId(id)) throw new ResilError('INVALID_ID', 'an id of a webhook is 1 to 255 visible characters without a dot, and not receipt, ack or digest', 'use the id that the engine gave')
+  if (!isId(id)) throw new ResilError('INVALID_ID', 'an id of a webhook is 1 to 255 visible characters without a dot, and not receipt, ack, read or digest', 'use the id that the engine gave')
 }
 
 const isId = (id: string) => ID.test(id) && !RESERVED.has(id)
@@ -245,13 +246,19 @@ export function header(headers: AnyHeaders, name: string): string | undefined {
   return typeof value === 'string' || value === undefined ? value : value.join(', ')
 }
 
-type Word = 'receipt' | 'ack' | 'digest'
+type Word = 'receipt' | 'ack' | 'read' | 'digest'
+
+/** For people. */
+const CALLED: Readonly<Record<Word, string>> = { receipt: 'a receipt', ack: 'an acknowledgement', read: 'a question', digest: 'a digest' }
 
 /** The value of `webhook-receipt` for the attempt with this id and timestamp. Throws NO_SHARED_SECRET, INVALID_SECRET, INVALID_ID, INVALID_TIMESTAMP. */
 export const receiptOf = (secret: string, id: string, timestampSeconds: number): string => tag('receipt', secret, id, timestampSeconds)
 
 /** The value of `webhook-ack-signature`; the timestamp is that of the acknowledgement. Throws as `receiptOf` does. */
 export const ackSignature = (secret: string, id: string, timestampSeconds: number): string => tag('ack', secret, id, timestampSeconds)
+
+/** The value of `webhook-read-signature`, of the endpoint's id; the timestamp is that of the question. Throws as `receiptOf` does. */
+export const readSignature = (secret: string, endpoint: string, timestampSeconds: number): string => tag('read', secret, endpoint, timestampSeconds)
 
 /** Of what `digestId` says of a digest. Throws INVALID_SECRET, INVALID_ID, INVALID_TIMESTAMP. */
 export const digestSignature = (secret: string, id: string, timestampSeconds: number): string => tag('digest', secret, id, timestampSeconds)
@@ -262,14 +269,15 @@ function tag(word: Word, secret: string, id: string, timestampSeconds: number): 
   const key = readKey(secret)
   const content = `${word}.${id}.${timestampSeconds}`
   if (key.kind === 'v1') return hmac(key.secret, content)
-  if (word !== 'digest') throw new ResilError('NO_SHARED_SECRET', `a receiver of ed25519 signatures has no secret to sign ${word === 'ack' ? 'an acknowledgement' : 'a receipt'} with`, 'give the endpoint a v1 secret: resil webhook endpoint rotate --signature v1')
+  if (word !== 'digest') throw new ResilError('NO_SHARED_SECRET', `a receiver of ed25519 signatures has no secret to sign ${CALLED[word]} with`, 'give the endpoint a v1 secret: resil webhook endpoint rotate --signature v1')
   if (!key.sign) throw invalid('a public key does not sign')
   return signBytes(null, Buffer.from(content), key.sign).toString('base64')
 }
 
-/** The twins of the three above: whether one of `keys` made it. What cannot be an id, or a timestamp, is false. Throws INVALID_SECRET, NO_SECRET. */
+/** The twins of those above: whether one of `keys` made it. What cannot be an id, or a timestamp, is false. Throws INVALID_SECRET, NO_SECRET. */
 export const receiptValid = (keys: readonly string[], id: string, timestampSeconds: number, given: string): boolean => tagValid('receipt', keys, id, timestampSeconds, given)
 export const ackValid = (keys: readonly string[], id: string, timestampSeconds: number, given: string): boolean => tagValid('ack', keys, id, timestampSeconds, given)
+export const readValid = (keys: readonly string[], endpoint: string, timestampSeconds: number, given: string): boolean => tagValid('read', keys, endpoint, timestampSeconds, given)
 export const digestValid = (keys: readonly string[], id: string, timestampSeconds: number, given: string): boolean => tagValid('digest', keys, id, timestampSeconds, given)
 
 function tagValid(word: Word, keys: readonly string[], id: string, timestampSeconds: number, given: string): boolean {
@@ -286,13 +294,18 @@ function tagValid(word: Word, keys: readonly string[], id: string, timestampSeco
 }
 
 /** An acknowledgement as it comes: `webhook-timestamp` and `webhook-ack-signature` in the headers, the id in the body. Throws INVALID_SECRET, NO_SECRET. */
-export function verifyAck(keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): { ok: true } | Refused {
+export const verifyAck = (keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): { ok: true } | Refused => verifySaid('ack', keys, headers, id, nowMs)
+
+/** A question as it comes: `webhook-timestamp` and `webhook-read-signature` in the headers, the endpoint in the path. Throws INVALID_SECRET, NO_SECRET. */
+export const verifyRead = (keys: readonly string[], headers: AnyHeaders, endpoint: string, nowMs: number): { ok: true } | Refused => verifySaid('read', keys, headers, endpoint, nowMs)
+
+function verifySaid(word: 'ack' | 'read', keys: readonly string[], headers: AnyHeaders, id: string, nowMs: number): { ok: true } | Refused {
   const stamp = header(headers, 'webhook-timestamp')
-  const given = header(headers, 'webhook-ack-signature')
+  const given = header(headers, `webhook-${word}-signature`)
   if (!stamp || !given) return { ok: false, reason: 'missing' }
   const late = isId(id) ? lateness(stamp, nowMs, TOLERANCE_SECONDS) : 'malformed'
   if (late) return { ok: false, reason: late }
-  return ackValid(keys, id, Number(stamp), given) ? { ok: true } : { ok: false, reason: 'wrong' }
+  return tagValid(word, keys, id, Number(stamp), given) ? { ok: true } : { ok: false, reason: 'wrong' }
 }
 
 /** What an endpoint was sent under the sequence numbers `from` to `to`, both included. */

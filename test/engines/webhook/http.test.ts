@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { ResilError } from '../../../src/errors.ts'
 import { WebhookEngine } from '../../../src/engines/webhook/engine.ts'
 import { REQUEST_MOST } from '../../../src/engines/webhook/http.ts'
+import { acknowledge, readHeaders } from '../../../src/engines/webhook/receiver.ts'
 import type { Route } from '../../../src/engines/webhook/routes.ts'
 import { ROUTES } from '../../../src/engines/webhook/routes.ts'
 import type { Store } from '../../../src/engines/store/store.ts'
@@ -233,6 +234,36 @@ describe('who may ask', () => {
     expect(await ask('GET', '/v1/lanes', undefined, { ...bearer, host: 'webhooks.example' }, guarded)).toMatchObject({ status: 200 })
     expect(await ask('GET', '/healthz', undefined, { host: '10.0.0.7:80' }, guarded)).toMatchObject({ status: 200 })
     expect(await ask('POST', '/v1/acks', { id: 'evt_1', endpoint: 'ep_1' }, {}, guarded)).toMatchObject({ status: 401, json: { code: 'INVALID_ACK' } })
+  })
+
+  it('an endpoint reads what is its own with a signature, from anywhere, and nothing else', async () => {
+    const guarded = another({ token: 'secret-token' })
+    const added = async () => (await ask('POST', '/v1/endpoints', { url: URL_1 })).json as { endpoint: { id: string }; secret: string }
+    const [ours, theirs] = [await added(), await added()]
+    const { id } = ours.endpoint
+    await ask('POST', '/v1/events', event)
+    const signed = (endpoint = id, by = ours.secret, now = house.clock.now()) => ({ host: 'webhooks.example', ...readHeaders(by, endpoint, { clock: { now: () => now } }) })
+    for (const face of [guarded, another({})]) {
+      expect(await ask('GET', `/v1/endpoints/${id}/events`, undefined, signed(), face)).toMatchObject({ status: 200, json: { events: [{ sequence: 1, type: event.type }] } })
+      expect(await ask('GET', `/v1/endpoints/${id}/digest`, undefined, signed(), face)).toMatchObject({ status: 200, json: { endpoint: id, count: 0 } })
+    }
+    const old = signed()
+    const rotated = (await ask('POST', `/v1/endpoints/${id}/rotate`)).json.secret as string
+    for (const headers of [old, signed(id, rotated)]) expect(await ask('GET', `/v1/endpoints/${id}/events`, undefined, headers, guarded)).toMatchObject({ status: 200 })
+
+    const refusals: [string, Record<string, string>][] = [
+      ['another endpoint’s secret', signed(id, theirs.secret)],
+      ['its own, for another endpoint', signed(theirs.endpoint.id)],
+      ['too old', signed(id, ours.secret, house.clock.now() - 301_000)],
+      ['a signature and nothing else', { 'webhook-read-signature': 'x' }],
+      ['an acknowledgement', { ...signed(), 'webhook-read-signature': acknowledge(ours.secret, { id, endpoint: id }, { clock: house.clock }).headers['webhook-ack-signature']! }],
+    ]
+    for (const [why, headers] of refusals) expect(await ask('GET', `/v1/endpoints/${id}/events`, undefined, headers, guarded), why).toMatchObject({ status: 401, json: { code: 'INVALID_READ' } })
+    expect(await ask('GET', '/v1/endpoints/ep_none/events', undefined, signed('ep_none'), guarded)).toMatchObject({ status: 401, json: { code: 'INVALID_READ' } })
+    for (const path of [`/v1/endpoints/${id}`, `/v1/endpoints/${id}/secrets`, '/v1/lanes', '/v1/events']) expect(await ask('GET', path, undefined, signed(), guarded), path).toMatchObject({ status: 401, headers: { 'www-authenticate': 'Bearer' } })
+    expect(await ask('GET', `/v1/endpoints/${id}/events`, undefined, { ...signed(), origin: 'https://evil.example' }, guarded)).toMatchObject({ status: 403 })
+    await ask('DELETE', `/v1/endpoints/${id}`)
+    expect(await ask('GET', `/v1/endpoints/${id}/events`, undefined, signed(id, rotated), guarded)).toMatchObject({ status: 401 })
   })
 
   it('without one, only this machine does, and no web page ever', async () => {

@@ -6,7 +6,7 @@ import { Stripe } from 'stripe'
 import { Webhook as SvixWebhook } from 'svix'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
-  ackSignature, ackValid, digestId, digestOf, digestSignature, digestValid, newSecret, publicKeyOf, receiptOf, receiptValid, SIGNATURES_MOST, signer, verifier, verify, verifyAck,
+  ackSignature, ackValid, digestId, digestOf, digestSignature, digestValid, newSecret, publicKeyOf, readSignature, readValid, receiptOf, receiptValid, SIGNATURES_MOST, signer, verifier, verify, verifyAck,
 } from '../../../src/engines/webhook/signature.ts'
 import type { Reason } from '../../../src/engines/webhook/signature.ts'
 import { Random } from '../../../src/random.ts'
@@ -291,6 +291,7 @@ describe('what is said back', () => {
   const rows = [
     ['receipt', receiptOf, receiptValid],
     ['ack', ackSignature, ackValid],
+    ['read', readSignature, readValid],
     ['digest', digestSignature, digestValid],
   ] as const
 
@@ -308,8 +309,8 @@ describe('what is said back', () => {
   })
 
   test('none of them, nor the signature, passes for another', () => {
-    const made = { receipt: receiptOf(secret, id, timestamp), ack: ackSignature(secret, id, timestamp), digest: digestSignature(secret, id, timestamp), message: VECTOR.signature.slice(3) }
-    expect(new Set(Object.values(made)).size).toBe(4)
+    const made = { receipt: receiptOf(secret, id, timestamp), ack: ackSignature(secret, id, timestamp), read: readSignature(secret, id, timestamp), digest: digestSignature(secret, id, timestamp), message: VECTOR.signature.slice(3) }
+    expect(new Set(Object.values(made)).size).toBe(5)
     for (const [word, , valid] of rows) for (const [from, given] of Object.entries(made)) expect([word, from, valid([secret], id, timestamp, given)]).toEqual([word, from, word === from])
     // Of a receipt for an id of digits one could else make a message with the id "receipt".
     const forged = { 'webhook-id': 'receipt', 'webhook-timestamp': String(timestamp), 'webhook-signature': `v1,${receiptOf(secret, String(timestamp), timestamp)}` }
@@ -331,6 +332,7 @@ describe('what is said back', () => {
   test('a receiver of ed25519 signatures has nothing to sign a receipt with; a digest it can verify', () => {
     expect(codeOf(() => receiptOf(CURVE.publicKey, id, timestamp))).toBe('NO_SHARED_SECRET')
     expect(codeOf(() => ackSignature(CURVE.secret, id, timestamp))).toBe('NO_SHARED_SECRET')
+    expect(codeOf(() => readSignature(CURVE.secret, id, timestamp))).toBe('NO_SHARED_SECRET')
     const made = digestSignature(CURVE.secret, id, timestamp)
     expect(digestValid([CURVE.publicKey], id, timestamp, made)).toBe(true)
     expect(digestValid([CURVE.publicKey], id, timestamp + 1, made)).toBe(false)
