@@ -86,7 +86,9 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
   }
 
   override async run(): Promise<ExitCode> {
-    const parsed = await this.parse(this.ctor)
+    // Named, because oclif would else spread the class, without what it inherits.
+    const { args, flags, baseFlags, strict } = this.ctor
+    const parsed = await this.parse({ args, flags, baseFlags, strict })
     this.flags = parsed.flags as typeof this.flags
     this.args = parsed.args as typeof this.args
     const dashes = this.argv.indexOf('--')

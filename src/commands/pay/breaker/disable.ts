@@ -1,27 +1,13 @@
-import { Args } from '@oclif/core'
-import { forceBreaker } from '../../../engines/payment/operator.ts'
-import { changePayments } from '../../../lab/standing-store.ts'
-import { visible } from '../../../visible.ts'
-import { BaseCommand } from '../../base.ts'
-import type { ExitCode } from '../../failure.ts'
-import { deedFlags, paymentsDb } from '../../flags.ts'
+import { BreakerCommand } from '../../breaker-command.ts'
 
-export default class PayBreakerDisable extends BaseCommand<typeof PayBreakerDisable> {
+export default class PayBreakerDisable extends BreakerCommand {
   static override summary = 'let every call through to a service, and count nothing'
   static override description = 'For a breaker that is wrong about a service: nothing protects clients from waiting for it any more, but the bulkhead. Running services see it within a second; resil pay breaker close takes it back. It is written down who did it and why.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> bank --by maria --why "it opens at night without a reason"',
     '<%= config.bin %> <%= command.id %> fraud --by maria --why "drill of 3 May" --db payments.db --json',
   ]
-  static override args = { name: Args.string({ description: 'the breaker, as `resil pay breaker list` shows it', required: true, ignoreStdin: true }) }
-  static override flags = { db: paymentsDb, ...deedFlags }
 
-  protected async work(): Promise<ExitCode> {
-    const { db, by, why } = this.flags
-    const { name } = this.args
-    await changePayments(db, (store, clock) => forceBreaker(store, clock, name, 'disabled', { who: by, why }))
-    this.answer(visible(`${name} is disabled: every call goes through until resil pay breaker close`))
-    this.emit({ ok: true, breaker: name, forced: 'disabled', by, why })
-    return 0
-  }
+  protected readonly forced = 'disabled'
+  protected readonly outcome = 'is disabled: every call goes through until resil pay breaker close'
 }
