@@ -1,15 +1,7 @@
 /** What stands before the services, broken on purpose: each scenario of time, retries, breakers and bulkheads convicts the bug that it is for. */
-import { describe, expect, it } from 'vitest'
-import type { Plant } from '../../mutants/plant.ts'
-import { plant } from '../../mutants/plant.ts'
-import { violated } from '../../mutants/violated.ts'
-
-interface Trial {
-  bug: string
-  plants: readonly Plant[]
-  /** Scenario, and what of it is violated. */
-  convicts: Readonly<Record<string, string>>
-}
+import { describe, it } from 'vitest'
+import type { Trial } from '../../mutants/trial.ts'
+import { expectConviction } from '../../mutants/trial.ts'
 
 const ENGINE = 'payment/engine.ts'
 const HOPS = 'payment/hops.ts'
@@ -181,15 +173,8 @@ const trials: Trial[] = [
   },
 ]
 
-describe.each(trials)('$bug', ({ bug, plants, convicts }) => {
-  it(`is convicted by ${Object.keys(convicts).join(', ')}`, async () => {
-    const planted = plant(['payment', 'policies'], bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
-    try {
-      for (const [scenario, name] of Object.entries(convicts)) {
-        expect(await violated(scenario, planted.file, name), scenario).toContain(name)
-      }
-    } finally {
-      planted.forget()
-    }
+describe.each(trials)('$bug', (trial) => {
+  it(`is convicted by ${Object.keys(trial.convicts).join(', ')}`, async () => {
+    await expectConviction(['payment', 'policies'], trial)
   }, 120_000)
 })

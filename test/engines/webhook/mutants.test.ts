@@ -3,20 +3,13 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { run } from '../../../src/lab/run.ts'
 import { isLong } from '../../long.ts'
-import type { Plant } from '../../mutants/plant.ts'
-import { plant } from '../../mutants/plant.ts'
-import { violated } from '../../mutants/violated.ts'
+import type { Trial } from '../../mutants/trial.ts'
+import { expectConviction } from '../../mutants/trial.ts'
 
 const OUTAGE = fileURLToPath(new URL('../../mutants/scenarios/webhook-outage.ts', import.meta.url))
 
-interface Trial {
-  bug: string
-  /** It takes a while to convict: only in `npm run test:long`. */
-  dear?: true
-  plants: readonly Plant[]
-  /** Scenario, and what of it is violated. */
-  convicts: Readonly<Record<string, string>>
-}
+/** A bug that takes a while to convict is `dear`: only in `npm run test:long`. */
+type WebhookTrial = Trial & { dear?: true }
 
 const DISPATCHER = 'webhook/dispatcher.ts'
 const ENDPOINTS = 'webhook/endpoints.ts'
@@ -27,7 +20,7 @@ const MEANING = 'webhook/meaning.ts'
 const OWNERSHIP = 'webhook/ownership.ts'
 const REPLAY = 'webhook/replay.ts'
 
-const trials: Trial[] = [
+const trials: WebhookTrial[] = [
   {
     bug: 'an event is written, and its deliveries in a commit after that',
     plants: [
@@ -108,15 +101,8 @@ describe('the reference is cleared', () => {
   }, 240_000)
 })
 
-describe.each(trials.filter(({ dear }) => isLong || !dear))('$bug', ({ bug, plants, convicts }) => {
+describe.each(trials.filter(({ dear }) => isLong || !dear))('$bug', (trial) => {
   it('is convicted', async () => {
-    const planted = plant(['webhook', 'policies'], bug.replaceAll(/\W+/g, '-').slice(0, 60), plants)
-    try {
-      for (const [scenario, name] of Object.entries(convicts)) {
-        expect(await violated(scenario, planted.file, name), scenario).toContain(name)
-      }
-    } finally {
-      planted.forget()
-    }
+    await expectConviction(['webhook', 'policies'], trial)
   }, 240_000)
 })
