@@ -63,12 +63,20 @@ async function bundleScreens(out) {
   })
 }
 
+/** A flag that is a story says what its scenario says: here it may be loaded, at a start of resil that would cost too much. */
+async function tellStories({ flags }, loaders) {
+  for (const [name, load] of Object.entries(loaders)) if (Object.hasOwn(flags, name)) flags[name].summary = (await load()).summary
+}
+
 async function writeManifest() {
   const { Plugin, settings } = await import('@oclif/core')
   // oclif would run the sources, through a compiler interface that TypeScript 7 does not have.
   settings.enableAutoTranspile = false
   const plugin = new Plugin({ root, type: 'core', ignoreManifest: true, errorOnManifestCreate: true, respectNoCacheDefault: true })
   await plugin.load()
+  const { scenarios } = await import(join(dist, 'catalog.js'))
+  await tellStories(plugin.manifest.commands.pay, scenarios.payment)
+  await tellStories(plugin.manifest.commands.webhook, scenarios.webhook)
   put(join(root, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest, null, 2)}\n`)
 }
 

@@ -11,13 +11,17 @@ interface Input {
   multiple?: boolean
   options?: string[]
   default?: unknown
+  summary?: string
+  helpGroup?: string
 }
 
 interface Manifest {
   commands: Record<string, { summary?: string; examples?: string[]; args: Record<string, Input>; flags: Record<string, Input>; relativePath: string[] }>
 }
 
-const { commands }: Manifest = JSON.parse(readFileSync(fileURLToPath(new URL('../../oclif.manifest.json', import.meta.url)), 'utf8'))
+const read = (file: string) => JSON.parse(readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8'))
+const { commands }: Manifest = read('oclif.manifest.json')
+const { oclif }: { oclif: { topics: Record<string, unknown> } } = read('package.json')
 
 /** `--port=<option>`, with what is special about it. */
 function shape(input: Input, name: string): string {
@@ -44,6 +48,17 @@ describe.each(Object.entries(commands))('%s', (id, command) => {
     expect(command.summary, id).toMatch(/^[^A-Z].*[^.]$/)
     expect(command.examples?.length, id).toBeGreaterThanOrEqual(2)
   })
+})
+
+it('a topic says what it is about, not what its first command does', () => {
+  const topics = new Set(Object.keys(commands).flatMap((id) => id.split(':').slice(0, -1).map((_, depth, parts) => parts.slice(0, depth + 1).join(':'))))
+  expect(Object.keys(oclif.topics).toSorted()).toEqual([...topics].toSorted())
+})
+
+it('a flag that is a story tells it', () => {
+  const stories = Object.values(commands).flatMap(({ flags }) => Object.values(flags)).filter(({ helpGroup, type }) => helpGroup === 'STORY' && type === 'boolean')
+  expect(stories.length).toBeGreaterThanOrEqual(30)
+  for (const { name, summary } of stories) expect(summary, name).toMatch(/ .* .* /)
 })
 
 it('what stands in src/commands but is no command is not taken for one', () => {
