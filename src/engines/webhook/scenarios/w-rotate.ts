@@ -5,6 +5,8 @@ import type { WebhookScenario } from '../stage.ts'
 const OLD = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
 const OVERLAP_MS = 10_000
 const SPELL_MS = 4000
+/** What had arrived before the customer trusted another secret, was judged by the old one, and is answered by then. */
+const ANSWERED_MS = 500
 
 export const scenario: WebhookScenario = {
   name: 'W-ROTATE',
@@ -22,6 +24,7 @@ export const scenario: WebhookScenario = {
     const wrong = () => world.inbox('customer-1').filter(({ signed }) => signed !== 'valid').length
     const spell = async (trusted: readonly string[]) => {
       world.trust('customer-1', trusted)
+      await world.clock.sleep(ANSWERED_MS)
       const before = wrong()
       const seen = world.inbox('customer-1').length
       await world.clock.sleep(SPELL_MS)
