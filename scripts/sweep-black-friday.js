@@ -1,9 +1,9 @@
 // `npm run sweep:black-friday`: the full Black Friday (a hundred customers a second, the storm from t = 20 s to t = 80 s, 9,000 customers on average) over
 // many seeds in virtual time (--seeds 100, --from 1), under our policies and under the breaker of the textbooks. On two processes (--processes 2).
 // --per-second 50 halves customers and slots alike. Prints the figures last, as one line of JSON; exit code 1 when a promise was broken or a bar was missed.
-import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { workOff } from './work-off.js'
 
 const { values } = parseArgs({ options: { seeds: { type: 'string', default: '100' }, from: { type: 'string', default: '1' }, processes: { type: 'string', default: '2' }, 'per-second': { type: 'string', default: '100' }, child: { type: 'boolean', default: false } } })
 
@@ -35,21 +35,10 @@ if (values.child) {
   const jobs = []
   for (let seed = Number(values.from); seed < Number(values.from) + Number(values.seeds); seed++) jobs.push({ seed, policy: 'ours' }, { seed, policy: 'textbook' }, { seed, policy: 'ours', retries: true })
   const results = []
-  let next = 0
-  const worker = () =>
-    new Promise((resolve, reject) => {
-      const child = fork(fileURLToPath(import.meta.url), ['--child', '--per-second', values['per-second']])
-      const give = () => (next < jobs.length ? child.send(jobs[next++]) : child.disconnect())
-      child.on('message', (result) => {
-        results.push(result)
-        if (results.length % 10 === 0) console.error(`${results.length} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s`)
-        give()
-      })
-      child.on('error', reject)
-      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
-      give()
-    })
-  await Promise.all(Array.from({ length: Number(values.processes) }, worker))
+  await workOff(fileURLToPath(import.meta.url), jobs, Number(values.processes), (result) => {
+    results.push(result)
+    if (results.length % 10 === 0) console.error(`${results.length} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s`)
+  }, ['--per-second', values['per-second']])
 
   const quantile = (of, share) => of.toSorted((a, b) => a - b)[Math.min(of.length - 1, Math.floor(share * of.length))]
   const round = (value) => Math.round(value * 1000) / 1000

@@ -1,9 +1,9 @@
 // `npm run sweep:payments`: every scenario of payments in virtual time, then each crossing of a node's boundary in it cut by a crash (of scenarios with
 // many, a seeded sample of 200; of crowds, at least 200 crashes in runs of a dozen), then every schedule of up to --depth faults (1) of the enumeration. On two processes (--processes 2).
 // Prints the figures last; exit code 1 when anything was violated or a crash did not strike.
-import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { workOff } from './work-off.js'
 
 const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, depth: { type: 'string', default: '1' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
 
@@ -63,36 +63,26 @@ if (values.child) {
   const wrong = []
   const voids = []
   const cost = new Map()
-  let [next, done, told] = [0, 0, performance.now()]
-  const worker = () =>
-    new Promise((resolve, reject) => {
-      const child = fork(fileURLToPath(import.meta.url), ['--child'])
-      const give = () => (next < jobs.length ? child.send(jobs[next++]) : child.disconnect())
-      child.on('message', ({ crossing, scenario, seed, crashes, violations, struck, trace, cpuMs }) => {
-        done++
-        const name = scenario ?? crossing.scenario ?? crossing.crowd
-        cost.set(name, (cost.get(name) ?? 0) + cpuMs)
-        traces.add(trace)
-        if (violations.length > 0) {
-          wrong.push({ ...(crossing ?? { scenario, seed }), violations })
-          if (wrong.length <= WRONG_TOLD) console.error(JSON.stringify(wrong.at(-1)))
-        }
-        if (scenario !== undefined) {
-          crowds[scenario].runs++
-          const crowd = crowds[scenario]
-          crowd.crashes += crashes
-          if (crowd.crashes < CROWD_CRASHES && crowd.begun < CROWD_RUNS_MOST) jobs.push({ crowd: scenario, seed: ++crowd.begun })
-        } else if (!struck) voids.push(crossing)
-        if (performance.now() - told < PROGRESS_MS) return give()
-        told = performance.now()
-        console.error(`${done} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s, ${wrong.length} violations`)
-        give()
-      })
-      child.on('error', reject)
-      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
-      give()
-    })
-  await Promise.all(Array.from({ length: Number(values.processes) }, worker))
+  let [done, told] = [0, performance.now()]
+  await workOff(fileURLToPath(import.meta.url), jobs, Number(values.processes), ({ crossing, scenario, seed, crashes, violations, struck, trace, cpuMs }) => {
+    done++
+    const name = scenario ?? crossing.scenario ?? crossing.crowd
+    cost.set(name, (cost.get(name) ?? 0) + cpuMs)
+    traces.add(trace)
+    if (violations.length > 0) {
+      wrong.push({ ...(crossing ?? { scenario, seed }), violations })
+      if (wrong.length <= WRONG_TOLD) console.error(JSON.stringify(wrong.at(-1)))
+    }
+    if (scenario !== undefined) {
+      crowds[scenario].runs++
+      const crowd = crowds[scenario]
+      crowd.crashes += crashes
+      if (crowd.crashes < CROWD_CRASHES && crowd.begun < CROWD_RUNS_MOST) jobs.push({ crowd: scenario, seed: ++crowd.begun })
+    } else if (!struck) voids.push(crossing)
+    if (performance.now() - told < PROGRESS_MS) return
+    told = performance.now()
+    console.error(`${done} of ${jobs.length}, ${Math.round((performance.now() - started) / 1000)} s, ${wrong.length} violations`)
+  })
   const explored = values.only === undefined ? await explore({ depth: Number(values.depth), workloads: Object.keys(workloads), seed: 1, subject: { kind: 'reference' }, limit: 10_000_000 }) : undefined
   for (const each of voids.slice(0, 20)) console.log(JSON.stringify({ void: each }))
   for (const { token, findings } of explored?.convictions ?? []) console.log(JSON.stringify({ violated: token, findings }))

@@ -1,9 +1,9 @@
 // `npm run sweep:webhooks`: every scenario of webhooks in virtual time, then each crossing of a node's boundary in it cut by a crash, one run each (of scenarios
 // with more than --sample, 200, a seeded sample of so many; of those that take longer than --dear CPU seconds, 2, a sample of 20). --only W-KILL-1,W-500.
 // On two processes (--processes 2), for about an hour. Prints the figures last; exit code 1 when anything was violated, threw, or a crash did not strike.
-import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { workOff } from './work-off.js'
 
 const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, sample: { type: 'string', default: '200' }, dear: { type: 'string', default: '2' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
 
@@ -50,31 +50,21 @@ if (values.child) {
   const wrong = []
   const voids = []
   const cost = new Map()
-  let [next, done, told] = [0, 0, performance.now()]
-  const worker = () =>
-    new Promise((resolve, reject) => {
-      const child = fork(fileURLToPath(import.meta.url), ['--child'])
-      const give = () => (next < jobs.length ? child.send(jobs[next++]) : child.disconnect())
-      child.on('message', ({ crossing, violations, struck, trace, cpuMs: ms }) => {
-        done++
-        cost.set(crossing.scenario, (cost.get(crossing.scenario) ?? 0) + ms)
-        traces.add(`${crossing.scenario} ${trace}`)
-        if (!struck) voids.push(crossing)
-        if (violations.length > 0) {
-          wrong.push({ ...crossing, violations })
-          if (wrong.length <= WRONG_TOLD) console.error(JSON.stringify(wrong.at(-1)))
-        }
-        if (performance.now() - told >= PROGRESS_MS) {
-          told = performance.now()
-          console.error(`${done} of ${jobs.length}, ${seconds()} s, ${wrong.length} violations`)
-        }
-        give()
-      })
-      child.on('error', reject)
-      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
-      give()
-    })
-  await Promise.all(Array.from({ length: Number(values.processes) }, worker))
+  let [done, told] = [0, performance.now()]
+  await workOff(fileURLToPath(import.meta.url), jobs, Number(values.processes), ({ crossing, violations, struck, trace, cpuMs: ms }) => {
+    done++
+    cost.set(crossing.scenario, (cost.get(crossing.scenario) ?? 0) + ms)
+    traces.add(`${crossing.scenario} ${trace}`)
+    if (!struck) voids.push(crossing)
+    if (violations.length > 0) {
+      wrong.push({ ...crossing, violations })
+      if (wrong.length <= WRONG_TOLD) console.error(JSON.stringify(wrong.at(-1)))
+    }
+    if (performance.now() - told >= PROGRESS_MS) {
+      told = performance.now()
+      console.error(`${done} of ${jobs.length}, ${seconds()} s, ${wrong.length} violations`)
+    }
+  })
   for (const each of voids.slice(0, 20)) console.log(JSON.stringify({ void: each }))
   const ok = wrong.length === 0 && voids.length === 0
   console.log(JSON.stringify({ ok, seconds: seconds(), scenarios: names.length, cuts: done, sampled, dearestCpuSeconds: Object.fromEntries([...cost].toSorted((a, b) => b[1] - a[1]).slice(0, DEAREST).map(([name, ms]) => [name, Math.round(ms / 1000)])), traces: traces.size, voids: voids.length, violations: wrong.length }))
