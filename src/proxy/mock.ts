@@ -142,8 +142,8 @@ export type Routes = Readonly<Record<string, Readonly<Record<string, (asked: Ask
 /** Characters of a request body; the mocks' requests are a few hundred. */
 const BODY_LIMIT = 65_536
 
-/** Five times p99 cuts off one draw in a hundred thousand of the mocks' typical latencies, so that "as long as it can take" is a number. */
-export const TAIL_P99S = 5
+/** Twice p99 cuts off one draw in a thousand of the mocks' typical latencies: no usual answer outlasts a time-out that leaves twice p99. What shall be later than that is asked for, by a lie, a toxic or a weather. */
+export const TAIL_P99S = 2
 
 /** Requests with an effect that a mock takes on before it answers 507: what it remembers of each is never thrown away in a run. */
 export const LEDGER_LIMIT = 1_000_000

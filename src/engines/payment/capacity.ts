@@ -152,8 +152,9 @@ export class Capacity {
     const { toleratedMs } = this.#options
     const { queuedMs, beside } = this.#queue(now)
     if (this.#turnedAway === 0) this.#climbed = 0
-    else if (queuedMs > QUEUE_SEEN * toleratedMs) this.#climbed = undefined
-    else if (this.#climbed !== undefined) this.#climbed++
+    else if (queuedMs <= QUEUE_SEEN * toleratedMs) this.#climbed = this.#climbed === undefined ? undefined : this.#climbed + 1
+    // Silence may be the slow ones among a few: fewer are let in, but a queue has not been seen.
+    else if (beside !== undefined || queuedMs === Number.POSITIVE_INFINITY) this.#climbed = undefined
     if (queuedMs > toleratedMs) {
       // By Little's law, so many of those that were in flight beside it were in the queue.
       const fits = (beside ?? limit) - ((queuedMs - toleratedMs / 2) / 1000) * (this.#ended / seconds)

@@ -95,6 +95,12 @@ export function expectAllTold(world: PaymentWorld, name: string, replies: readon
   world.expect(name, others.length === 0, `${told(replies, ...words)} of ${replies.length} told "${words.join('" or "')}"${others.length > 0 ? `, others "${others.join('", "')}"` : ''}`)
 }
 
+/** So many of them at least were told one of the words, and the others that they were not charged. */
+export function expectEnoughTold(world: PaymentWorld, name: string, replies: readonly Reply[], least: number, ...words: Reply['told'][]): void {
+  const [went, turnedAway] = [told(replies, ...words), told(replies, 'not_charged')]
+  world.expect(name, went >= least && went + turnedAway === replies.length, `${went} of ${replies.length} told "${words.join('" or "')}", ${turnedAway} turned away`)
+}
+
 /** Keeps the events from now on for which `wanted` says yes, in their order. */
 export function collect(world: PaymentWorld, wanted: (event: Event) => boolean): Event[] {
   const seen: Event[] = []

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/clock.ts'
 import { Random } from '../../../src/random.ts'
 import type { Weather } from '../../../src/scenario.ts'
+import { Capacity } from '../../../src/engines/payment/capacity.ts'
 import { Room } from '../../../src/engines/payment/room.ts'
 import { fateOf, mostInTime, Slots } from '../../../src/proxy/weather.ts'
 
@@ -95,6 +96,33 @@ it('a bank that only becomes slower, and takes as many as come, is not starved',
   const slow: Weather = { slots: 10_000, queue: 0, latency: { p50: 1500, p99: 4000 }, failing: 0, failsAtOnce: 0, failsAfterMs: 0, seed: 1 }
   const { ofMost } = await storm(1, 50, slow)
   expect(ofMost).toBeGreaterThan(0.6)
+})
+
+it('a second without an answer lets fewer in, but a queue that was seen, and that alone, ends the fast climb', async () => {
+  const clock = new VirtualClock()
+  const climbAfter = async (between: 'silence' | 'queue') => {
+    const capacity = new Capacity(clock, { floor: 16, ceiling: () => 500, toleratedMs: 440 })
+    const second = async (answerMs: readonly number[], turnedAway: number) => {
+      for (let n = 0; n < 40; n++) (capacity.arrived(), capacity.entered())
+      await clock.sleep(1000)
+      for (let n = 0; n < turnedAway; n++) capacity.turnedAway()
+      for (const elapsedMs of answerMs) capacity.ended({ failed: false, timedOut: false, elapsedMs, beside: 40 })
+      return capacity.limitAt(0)
+    }
+    const prompt = Array.from({ length: 40 }, () => 400)
+    /** Calls of before: of those that were let in since the limit moved none has ended. */
+    const before = Array.from({ length: 10 }, () => 2500)
+    await second(prompt, 0)
+    const from = await second(prompt, 10)
+    const fewer = await second(between === 'silence' ? before : prompt.map(() => 900), 10)
+    expect(fewer).toBeLessThan(from)
+    const [first, then] = [await second(prompt, 10), await second(prompt, 10)]
+    return then / first
+  }
+  await clock.run((async () => {
+    expect(await climbAfter('silence')).toBeGreaterThan(1.25)
+    expect(await climbAfter('queue')).toBeLessThan(1.2)
+  })())
 })
 
 it('a call that was given up keeps its place as long again, and no longer', async () => {

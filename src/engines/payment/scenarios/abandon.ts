@@ -3,8 +3,8 @@ import type { PaymentAdapter } from '../adapter.ts'
 import { Shop } from '../shop.ts'
 import { expectTold, next } from '../staging.ts'
 
-/** The customer closes the browser. */
-const LEAVES_MS = 200
+/** The customer closes the browser: after the bank was asked, however slow the fraud check is. */
+const LEAVES_MS = 2000
 
 export const scenario: Scenario<PaymentAdapter> = {
   name: 'abandon',

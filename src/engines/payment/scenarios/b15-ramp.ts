@@ -1,11 +1,13 @@
 import type { Scenario } from '../../../scenario.ts'
 import type { PaymentAdapter } from '../adapter.ts'
 import { Shop } from '../shop.ts'
-import { chargesSent, crowd, expectAllTold, expectAtMost, next, told, whileTurnedAway } from '../staging.ts'
+import { chargesSent, crowd, expectAllTold, expectAtMost, expectEnoughTold, next, told, whileTurnedAway } from '../staging.ts'
 
 const FAILING = 25
 const OPEN_MS = 6000
 const PROBES = 5
+/** Of these: whoever is late at the bank, because fraud took its time, meets the ramp. */
+const IN_TIME = 3
 const RAMP_MS = 3000
 /** Customers every so often, in thirds of the ramp. */
 const EVERY_MS = 25
@@ -36,7 +38,7 @@ export const scenario: Scenario<PaymentAdapter> = {
     const middle = crowd(world, shop, THIRD, EVERY_MS)
     await world.clock.sleep(RAMP_MS / 3)
     const late = await crowd(world, shop, THIRD, EVERY_MS)
-    expectAllTold(world, 'the bank was tried, and was well', await tries, 'charged', 'pending')
+    expectEnoughTold(world, 'the bank was tried, and was well', await tries, IN_TIME, 'charged', 'pending')
     const [first, second, third] = [told(await early, 'charged', 'pending'), told(await middle, 'charged', 'pending'), told(late, 'charged', 'pending')]
     world.expect('more and more of them', first < second && second < third, `${first}, ${second}, ${third} of ${THIRD} in each third`)
     expectAllTold(world, 'then all', await crowd(world, shop, THIRD, EVERY_MS), 'charged', 'pending')

@@ -1,11 +1,13 @@
 import type { Scenario } from '../../../scenario.ts'
 import type { PaymentAdapter } from '../adapter.ts'
 import { Shop } from '../shop.ts'
-import { chargesSent, crowd, expectAllTold, expectAtMost, whileTurnedAway } from '../staging.ts'
+import { chargesSent, crowd, expectAllTold, expectAtMost, expectEnoughTold, whileTurnedAway } from '../staging.ts'
 
 const FAILING = 25
 const OPEN_MS = 6000
 const PROBES = 5
+/** Of these: whoever is late at the bank, because fraud took its time, may find it closed already, and callers coming back little by little. */
+const IN_TIME = 3
 /** The breaker lets everybody through again. */
 const RAMP_MS = 4000
 
@@ -29,7 +31,7 @@ export const scenario: Scenario<PaymentAdapter> = {
     expectAtMost(world, 'the bank is asked by those who try', sent.length - before, PROBES)
     hangs()
     await world.clock.sleep(OPEN_MS)
-    expectAllTold(world, 'the next ones who try go well', await crowd(world, shop, PROBES, 0), 'charged', 'pending')
+    expectEnoughTold(world, 'the next ones who try go well', await crowd(world, shop, PROBES, 0), IN_TIME, 'charged', 'pending')
     await world.clock.sleep(RAMP_MS)
     expectAllTold(world, 'and the breaker is closed', await crowd(world, shop, FAILING, 0), 'charged', 'pending')
     for (const order of shop.orders) await shop.payUntilTold(order, 'customer, again')

@@ -6,6 +6,8 @@ import { bankAsked, expectCount, expectTold, nextCharge } from '../staging.ts'
 const HOUR_MS = 3_600_000
 const LEASE_MS = 4000
 const SETTLE_MS = 8000
+/** Within what a payment leaves for its bank when fraud takes as long as it may. */
+const LATE_MS = 3500
 
 export const scenario: Scenario<PaymentAdapter> = {
   name: 'E4',
@@ -26,7 +28,7 @@ export const scenario: Scenario<PaymentAdapter> = {
       const other = node === fast ? slow : fast
       const order = shop.order()
       const [asked, lookups] = [bankAsked(world, 'charge'), bankAsked(world, 'lookup')]
-      world.lie('bank', 'late_answer', { ms: 4000 })
+      world.lie('bank', 'late_answer', { ms: LATE_MS })
       const replies = await Promise.all([shop.payUntilTold(order, `customer at ${node}`, 60_000, { node }), shop.payUntilTold(order, `customer at ${other}`, 60_000, { node: other })])
       for (const reply of replies) expectTold(world, 'charged, whichever node is asked', reply, 'charged')
       expectCount(world, 'the bank is asked to charge once', asked, 1)

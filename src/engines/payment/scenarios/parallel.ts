@@ -1,7 +1,7 @@
 import type { Scenario } from '../../../scenario.ts'
 import type { PaymentAdapter, PayOrder } from '../adapter.ts'
 import { Shop } from '../shop.ts'
-import { collect, expectCount, expectTold, next } from '../staging.ts'
+import { askUntil, collect, expectCount, expectTold, next } from '../staging.ts'
 
 const CUSTOMERS = 10
 /** Two commits and two turns. */
@@ -10,6 +10,8 @@ const OWN_MS = 50
 const FRAUD_MS = 300
 /** More than it may. */
 const SILENT_MS = 2000
+/** It is asked again for a payment whose bank was silent, too. */
+const SILENT_TIMES = 10
 const BLOCKED_CARD = '4100000000000019'
 /** Too large to go on without fraud's word, and no sum that another order has. */
 const LARGE = 100_050
@@ -47,8 +49,7 @@ export const scenario: Scenario<PaymentAdapter> = {
         const charge = await moved
         const word = assessed.find((event) => event['amount'] === order.amount)
         world.expect('no money moves before fraud\'s word', charge !== undefined && word !== undefined && word.seq < charge.seq, `fraud ${word?.['decision'] ?? 'silent'}`)
-        await world.clock.sleep(SOON_MS)
-        expectTold(world, 'the money that was held is captured', await shop.ask(order, `customer ${n}`), 'charged')
+        expectTold(world, 'the money that was held is captured', await askUntil(world, shop, order, 'charged', `customer ${n}`), 'charged')
       } else expectTold(world, 'a bank later than the deadline is pending, and a fraud that is silent declines', reply, 'pending', 'declined')
     }
 
@@ -56,7 +57,7 @@ export const scenario: Scenario<PaymentAdapter> = {
     world.expect('as quick as the slower of the two', usual <= OWN_MS, `${Math.round(usual)} ms more, in half of ${own.length} cases`)
 
     for (const [card, as] of [[BLOCKED_CARD, 'customer whom fraud denies'], [undefined, 'customer of whom fraud says nothing']] as const) {
-      if (card === undefined) world.lie('fraud', 'late_answer', { ms: SILENT_MS })
+      if (card === undefined) world.lie('fraud', 'late_answer', { ms: SILENT_MS, times: SILENT_TIMES })
       const order = large(card)
       const charges = world.tally((event) => event.type === 'bank.charged' && event['amount'] === order.amount)
       const given = next(world, 'bank.voided', (event) => event['charge'] !== null)
