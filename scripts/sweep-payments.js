@@ -3,6 +3,7 @@
 // Prints the figures last; exit code 1 when anything was violated or a crash did not strike.
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { chosenScenarios } from './chosen-scenarios.js'
 import { workOff } from './work-off.js'
 
 const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, depth: { type: 'string', default: '1' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
@@ -39,14 +40,13 @@ if (values.child) {
 } else {
   const { SAMPLE } = await import('../dist/lab/crossings.js')
   const { CROWD, paymentCrossings } = await import('../dist/lab/payment-crossings.js')
-  const { loadScenarios } = await import('../dist/lab/units.js')
   const { explore } = await import('../dist/lab/explore.js')
   const { workloads } = await import('../dist/engines/payment/workloads.js')
   const started = performance.now()
   const jobs = []
   const sampled = {}
   const crowds = {}
-  const names = (await loadScenarios()).filter(({ engine }) => engine === 'payment').map(({ name }) => name).filter((name) => values.only === undefined || values.only.split(',').includes(name))
+  const names = await chosenScenarios({ engine: 'payment', only: values.only })
   for (const scenario of names) {
     const { crossings, of } = await paymentCrossings(scenario, undefined, SAMPLE)
     if (of > CROWD) {

@@ -3,6 +3,7 @@
 // On two processes (--processes 2), for about an hour. Prints the figures last; exit code 1 when anything was violated, threw, or a crash did not strike.
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { chosenScenarios } from './chosen-scenarios.js'
 import { workOff } from './work-off.js'
 
 const { values } = parseArgs({ options: { processes: { type: 'string', default: '2' }, sample: { type: 'string', default: '200' }, dear: { type: 'string', default: '2' }, only: { type: 'string' }, child: { type: 'boolean', default: false } } })
@@ -30,12 +31,11 @@ if (values.child) {
   })
 } else {
   const { webhookCrossings } = await import('../dist/lab/webhook-crossings.js')
-  const { loadScenarios } = await import('../dist/lab/units.js')
   const started = performance.now()
   const seconds = () => Math.round((performance.now() - started) / 1000)
   const jobs = []
   const sampled = {}
-  const names = (await loadScenarios()).filter(({ engine }) => engine === 'webhook').map(({ name }) => name).filter((name) => values.only === undefined || values.only.split(',').includes(name))
+  const names = await chosenScenarios({ engine: 'webhook', only: values.only })
   for (const scenario of names) {
     const from = cpuMs()
     const { crossings, of } = await webhookCrossings(scenario, undefined, Number(values.sample))

@@ -103,7 +103,10 @@ it('a second without an answer lets fewer in, but a queue that was seen, and tha
   const climbAfter = async (between: 'silence' | 'queue') => {
     const capacity = new Capacity(clock, { floor: 16, ceiling: () => 500, toleratedMs: 440 })
     const second = async (answerMs: readonly number[], turnedAway: number) => {
-      for (let n = 0; n < 40; n++) (capacity.arrived(), capacity.entered())
+      for (let n = 0; n < 40; n++) {
+        capacity.arrived()
+        capacity.entered()
+      }
       await clock.sleep(1000)
       for (let n = 0; n < turnedAway; n++) capacity.turnedAway()
       for (const elapsedMs of answerMs) capacity.ended({ failed: false, timedOut: false, elapsedMs, beside: 40 })

@@ -298,6 +298,7 @@ describe('the document', () => {
   it('lists every route of the face and no other, and each is answered', async () => {
     const { json, list } = await operations()
     expect(list.toSorted()).toEqual(Object.values(ROUTES).map(({ method, path }) => `${method} ${path}`).toSorted())
+    for (const path of ['/v1/endpoints/{id}/events', '/v1/endpoints/{id}/digest']) expect(json.paths[path].get).toMatchObject({ security: [{ token: [] }, { receiver: [] }], parameters: expect.arrayContaining([expect.objectContaining({ name: 'webhook-read-signature', in: 'header' })]) })
     expect(json).toMatchObject({ openapi: '3.1.0', info: { title: expect.any(String), version: '0.0.0' }, components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } })
     for (const operation of list) {
       const [method, path] = operation.split(' ') as [string, string]
